@@ -1,0 +1,217 @@
+"""The one loop over scenes: draw a shot, render, score, step, adapt, show, and keep it safe."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Generic, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamlift.errors import BadInput
+from dreamlift.run import Run
+from dreamlift.scene import Aux, Rendering, Scene, Shot
+from dreamlift.step import Step
+
+Terms: TypeAlias = Mapping[str, Tensor]
+"""Named scalars, already weighted; their sum is minimised."""
+
+
+@runtime_checkable
+class Checkpointable(Protocol):
+    """A module, an optimiser, or anything else that can tell its state and take it back."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object: ...
+
+
+def on_white(view: Rendering[Any]) -> Float[Tensor, "b h w 3"]:
+    """The picture in front of white."""
+    return view.over(view.color.new_ones(1, 1, 1, 3))
+
+
+@dataclass(frozen=True)
+class Stage(Generic[Aux]):
+    """One optimisation of one scene."""
+
+    scene: Scene[Aux]
+    shots: Callable[[Step], Shot]
+    objective: Callable[[Rendering[Aux], Shot, Step], Terms]
+    optimizer: torch.optim.Optimizer
+    steps: int
+    seed: int = 0
+    rates: Callable[[Step], Mapping[str, float]] | None = None
+    """Learning rates by the `name` of the optimiser's groups; a lone nameless group is "all"."""
+    keep: Mapping[str, Checkpointable] = field(default_factory=dict[str, Checkpointable])
+    """What else the steps change (a student, a background): saved and resumed with the scene."""
+    preview: Callable[[Rendering[Aux]], Float[Tensor, "b h w 3"]] = on_white
+    """Pictures to show of a rendering."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What an observer is shown after a step; it may look at everything and change nothing."""
+
+    run: Run
+    stage: Stage[Any]
+    step: Step
+    view: Rendering[Any]
+    terms: Mapping[str, float]
+
+
+Observer: TypeAlias = Callable[[Moment], None]
+"""Logs, previews, the studio. One that is also a context manager is entered for the stage."""
+
+
+def fit(
+    stage: Stage[Aux],
+    run: Run,
+    observers: Sequence[Observer] = (),
+    *,
+    checkpoint_seconds: float = 20.0,
+    checkpoint_steps: int | None = None,
+) -> None:
+    """Optimise stage.scene in place, from the checkpoint that `run` holds if it holds one.
+
+    A stage that was finished is loaded. Ctrl-C saves a checkpoint after the step under way and
+    raises KeyboardInterrupt; a kill loses the steps since the last checkpoint, which is written
+    every `checkpoint_seconds` and every `checkpoint_steps` steps. Either way the next `fit` ends
+    with the same bits as one that was never stopped.
+    """
+    if stage.steps < 1:
+        raise BadInput(f"A run has at least 1 step; {stage.steps} were asked for.")
+    device = next(stage.scene.parameters()).device
+    rng = torch.Generator(device).manual_seed(stage.seed)
+    first = _resume(stage, run, rng)
+    run.rewind(first)
+    saved_at = time.monotonic()
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(_interrupts())
+        for observer in observers:
+            if isinstance(observer, AbstractContextManager):
+                stack.enter_context(observer)
+        for index in range(first, stage.steps):
+            step = Step(index, stage.steps, rng)
+            view, terms = _advance(stage, run, step)
+            for observe in observers:
+                observe(Moment(run, stage, step, view, terms))
+            done = index + 1
+            due = checkpoint_steps is not None and done % checkpoint_steps == 0
+            due = due or time.monotonic() - saved_at >= checkpoint_seconds
+            if due or interrupted() or done == stage.steps:
+                _save(stage, run, done, rng)
+                saved_at = time.monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
+
+
+def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], Mapping[str, float]]:
+    """One step: draw, render, score, descend, adapt."""
+    shot = stage.shots(step)
+    view = stage.scene.render(shot, rng=step.rng)
+    terms = stage.objective(view, shot, step)
+    scalars = torch.stack(list(terms.values()))
+    values = dict(zip(terms, scalars.tolist(), strict=True))
+    bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+    if bad:
+        raise FloatingPointError(f"Step {step.index}: {', '.join(bad)}. {_advice(run)}")
+    stage.optimizer.zero_grad()
+    scalars.sum().backward()
+    if stage.rates is not None:
+        _set_rates(stage.optimizer, stage.rates(step))
+    stage.optimizer.step()
+    stage.scene.adapt(step, view, stage.optimizer)
+    return view, values
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, rates: Mapping[str, float]) -> None:
+    groups = {group.get("name", "all"): group for group in optimizer.param_groups}
+    for name, rate in rates.items():
+        if name not in groups:
+            raise ValueError(f"The optimiser has no group {name!r}; it has {', '.join(groups)}.")
+        groups[name]["lr"] = rate
+
+
+def _save(stage: Stage[Any], run: Run, done: int, rng: torch.Generator) -> None:
+    """Write the checkpoint; a finished stage's needs no optimiser to go on with."""
+    going = done < stage.steps
+    scene = stage.scene.state_dict()
+    for name, value in scene.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise FloatingPointError(f"Step {done - 1}: {name} is not finite. {_advice(run)}")
+    run.save(
+        {
+            "step": done,
+            "steps": stage.steps,
+            "seed": stage.seed,
+            "rng": rng.get_state() if going else None,
+            "scene": scene,
+            "optimizer": stage.optimizer.state_dict() if going else None,
+            "keep": {name: kept.state_dict() for name, kept in stage.keep.items()},
+        }
+    )
+
+
+def _resume(stage: Stage[Any], run: Run, rng: torch.Generator) -> int:
+    """Load the run's checkpoint, if there is one; how many steps are done."""
+    state = run.load()
+    if state is None:
+        return 0
+    try:
+        for name, asked in (("steps", stage.steps), ("seed", stage.seed)):
+            if state[name] != asked:
+                raise ValueError(f"its {name} is {state[name]}, not {asked}")
+        stage.scene.load_state_dict(state["scene"])
+        if state["keep"].keys() != stage.keep.keys():
+            raise ValueError(f"beside the scene it keeps {[*state['keep']]}, not {[*stage.keep]}")
+        for name, kept in stage.keep.items():
+            kept.load_state_dict(state["keep"][name])
+        if state["step"] < stage.steps:
+            stage.optimizer.load_state_dict(state["optimizer"])
+            rng.set_state(state["rng"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(
+            f"{run.checkpoint} is of another stage than this one: {reason}. Give another "
+            "folder, or delete that file to start this stage again."
+        ) from error
+    return state["step"]
+
+
+def _advice(run: Run) -> str:
+    if run.checkpoint.exists():
+        step = (run.load() or {}).get("step")
+        known = f"The last good checkpoint, of {step} steps, is {run.checkpoint}."
+    else:
+        known = "No checkpoint had been written yet."
+    return f"{known} Lower the learning rate or the weight of that term."
+
+
+@contextmanager
+def _interrupts() -> Generator[Callable[[], bool], None, None]:
+    """Whether Ctrl-C was pressed inside; a second one raises at once.
+
+    Off the main thread, where signals cannot be caught, the answer is always no.
+    """
+    pressed = threading.Event()
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

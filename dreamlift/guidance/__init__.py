@@ -1,0 +1,16 @@
+"""Guidance says how a picture should change: a scalar whose gradient in z is the way down.
+
+Every guidance is called as `guidance(z, shot, step)` and takes z, what the recipe encoded; the
+scalar's gradient is grad_i / b for sample i, summed over its pixels. Its `.gradient` is a pure
+function: no randomness, no autograd.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from torch import Tensor
+
+from dreamlift.scene import Shot
+from dreamlift.step import Step
+
+Guidance: TypeAlias = Callable[[Tensor, Shot, Step], Tensor]

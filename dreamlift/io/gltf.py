@@ -1,0 +1,155 @@
+"""glTF 2.0 out: one binary file (GLB) with everything inside, one node for each part.
+
+glTF is +y up and faces +z; its texture coordinates grow downward; vertex colours are linear, and
+textures sRGB. Materials are rough and not metallic, so a viewer's light shows the albedo.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dreamlift.geometry.mesh import Surface, to_y_up, vertex_normals
+from dreamlift.io.atomic import atomic
+from dreamlift.io.images import png_bytes
+
+FLOAT, UINT = 5126, 5125
+VERTICES, INDICES = 34962, 34963
+JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
+
+
+def to_linear(srgb: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+    """Light from sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp_min(0) + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(linear: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+    """sRGB values from light in [0, 1] (IEC 61966-2-1)."""
+    power = 1.055 * linear.clamp_min(0) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, linear * 12.92, power)
+
+
+@dataclass
+class _Buffer:
+    """The binary chunk as it grows, and the JSON that describes it."""
+
+    content: bytearray = field(default_factory=bytearray)
+    views: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    accessors: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def view(self, content: bytes, target: int | None = None) -> int:
+        """Append bytes, four-aligned; gives the number of their bufferView."""
+        entry = {"buffer": 0, "byteOffset": len(self.content), "byteLength": len(content)}
+        self.views.append(entry if target is None else {**entry, "target": target})
+        self.content += content + b"\0" * (-len(content) % 4)
+        return len(self.views) - 1
+
+    def floats(self, values: Float[Tensor, "n k"], *, bounds: bool = False) -> int:
+        """Append vectors of 2 or 3 numbers for vertices; gives the number of their accessor."""
+        array: NDArray[np.float32] = values.detach().cpu().float().contiguous().numpy()
+        accessor: dict[str, Any] = {
+            "bufferView": self.view(array.astype("<f4").tobytes(), VERTICES),
+            "componentType": FLOAT,
+            "count": len(array),
+            "type": f"VEC{array.shape[1]}",
+        }
+        if bounds:
+            accessor |= {"min": array.min(0).tolist(), "max": array.max(0).tolist()}
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+    def indices(self, faces: Tensor) -> int:
+        """Append the faces' corners; gives the number of their accessor."""
+        array = faces.cpu().numpy().astype("<u4").reshape(-1)
+        view = self.view(array.tobytes(), INDICES)
+        self.accessors.append(
+            {"bufferView": view, "componentType": UINT, "count": len(array), "type": "SCALAR"}
+        )
+        return len(self.accessors) - 1
+
+
+def write_glb(path: Path, parts: Sequence[Surface]) -> None:
+    """Write the parts of an object (our axes) as one GLB file, a named node for each."""
+    if not parts or any(len(part.faces) == 0 for part in parts):
+        raise ValueError("Every part that is written has at least one triangle.")
+    buffer = _Buffer()
+    document: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": "dreamlift"},
+        "scene": 0,
+        "scenes": [{"nodes": list(range(len(parts)))}],
+        "nodes": [],
+        "meshes": [],
+        "materials": [],
+    }
+    for i, part in enumerate(parts):
+        name = part.name or f"part {i}"
+        document["nodes"].append({"mesh": i, "name": name})
+        primitive = {
+            "attributes": _attributes(buffer, part),
+            "indices": buffer.indices(part.faces),
+            "material": i,
+        }
+        document["meshes"].append({"primitives": [primitive], "name": name})
+        material: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+        if part.texture is not None:
+            material["baseColorTexture"] = {"index": len(document.get("textures", []))}
+            _add_texture(document, buffer, part.texture, name)
+        document["materials"].append({"pbrMetallicRoughness": material, "name": name})
+    document |= {"accessors": buffer.accessors, "bufferViews": buffer.views}
+    document["buffers"] = [{"byteLength": len(buffer.content)}]
+    with atomic(path) as file:
+        file.write_bytes(_chunks(document, bytes(buffer.content)))
+
+
+def _attributes(buffer: _Buffer, part: Surface) -> dict[str, int]:
+    normals = part.normals
+    if normals is None:
+        normals = vertex_normals(part.vertices, part.faces)
+    # A vertex without a direction (of degenerate faces only) still needs a unit normal in a file.
+    up = normals.new_tensor([0.0, 0.0, 1.0])
+    normals = torch.where(normals.norm(dim=-1, keepdim=True) > 0.5, normals, up)
+    found = {
+        "POSITION": buffer.floats(to_y_up(part.vertices), bounds=True),
+        "NORMAL": buffer.floats(to_y_up(normals)),
+    }
+    if part.uv is not None:
+        u, v = part.uv.unbind(-1)
+        found["TEXCOORD_0"] = buffer.floats(torch.stack([u, 1 - v], -1))
+    if part.colors is not None:
+        found["COLOR_0"] = buffer.floats(to_linear(part.colors))
+    return found
+
+
+def _add_texture(
+    document: dict[str, Any], buffer: _Buffer, texture: Float[Tensor, "h w 3"], name: str
+) -> None:
+    """Embed a picture as PNG; texture i shows image i."""
+    images: list[Mapping[str, Any]] = document.setdefault("images", [])
+    view = buffer.view(png_bytes(texture))
+    images.append({"bufferView": view, "mimeType": "image/png", "name": name})
+    document["samplers"] = [{"magFilter": 9729, "minFilter": 9987}]
+    document.setdefault("textures", []).append({"source": len(images) - 1, "sampler": 0})
+
+
+def _chunks(document: Mapping[str, Any], content: bytes) -> bytes:
+    """A GLB file: a header of 12 bytes, a JSON chunk and a binary one, each four-aligned."""
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    total = 12 + 8 + len(text) + 8 + len(content)
+    return b"".join(
+        [
+            struct.pack("<4sII", b"glTF", 2, total),
+            struct.pack("<II", len(text), JSON_CHUNK),
+            text,
+            struct.pack("<II", len(content), BIN_CHUNK),
+            content,
+        ]
+    )

@@ -1,0 +1,96 @@
+"""Meshes in, from whichever file: glTF by our own reader, everything else by trimesh."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamlift.errors import BadInput
+from dreamlift.geometry.mesh import Surface, from_y_up
+from dreamlift.io.gltf_read import read_gltf
+
+FORMATS = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+
+
+def read_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> tuple[Surface, ...]:
+    """The parts of a mesh file, in our axes (+z up, facing +x).
+
+    `up` says how the file stands: "y" (facing +z, as glTF is by definition and OBJ by habit) or
+    "z" (our own axes). Raises BadInput where the file cannot be read or holds no triangles.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise BadInput(f"{path.name} is no mesh file that can be read: {', '.join(FORMATS)} are.")
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist.")
+    parts = read_gltf(path) if suffix in (".glb", ".gltf") else _read_other(path)
+    return tuple(_upright(part) for part in parts) if up == "y" else parts
+
+
+def _upright(part: Surface) -> Surface:
+    """From +y up, facing +z to our axes."""
+    normals = None if part.normals is None else from_y_up(part.normals)
+    return Surface(
+        from_y_up(part.vertices),
+        part.faces,
+        part.colors,
+        normals,
+        part.uv,
+        part.texture,
+        part.name,
+    )
+
+
+def _read_other(path: Path) -> tuple[Surface, ...]:
+    """Everything with triangles that trimesh finds, each under its name."""
+    import trimesh
+
+    try:
+        scene = trimesh.load_scene(path, process=False)
+        placed: dict[str, Any] = {
+            name: (scene.geometry[key], matrix)
+            for name in sorted(scene.graph.nodes_geometry)  # trimesh's own order is by chance
+            for matrix, key in [scene.graph[name]]
+        }
+    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    parts = [
+        _surface(mesh.copy(include_cache=True).apply_transform(matrix), name)
+        for name, (mesh, matrix) in placed.items()
+        if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)
+    ]
+    if not parts:
+        raise BadInput(f"{path} cannot be read: it holds no triangles.")
+    return tuple(parts)
+
+
+def _surface(mesh: Any, name: str) -> Surface:
+    """A trimesh.Trimesh as ours. Colours stand in these files as sRGB."""
+    vertices = torch.from_numpy(np.array(mesh.vertices, np.float32))
+    faces = torch.from_numpy(np.array(mesh.faces, np.int64))
+    # Those of the file; where it gives none, trimesh's.
+    normals = torch.from_numpy(np.array(mesh.vertex_normals, np.float32))
+    colors, uv, texture = None, None, None
+    if mesh.visual.kind == "vertex":
+        colors = _rgb(mesh.visual.vertex_colors)
+    elif mesh.visual.kind == "face":  # a vertex has one colour here: give each face its own three
+        colors = _rgb(mesh.visual.face_colors).repeat_interleave(3, 0)
+        vertices, normals = vertices[faces].reshape(-1, 3), None
+        faces = torch.arange(len(vertices)).reshape(-1, 3)
+    elif mesh.visual.kind == "texture":
+        material = mesh.visual.material
+        picture = getattr(material, "image", None)
+        if picture is not None and mesh.visual.uv is not None:
+            uv = torch.from_numpy(np.array(mesh.visual.uv, np.float32))
+            texture = _rgb(np.asarray(picture.convert("RGB")))
+        else:
+            colors = _rgb(material.main_color[None]).expand(len(vertices), 3)
+    return Surface(vertices, faces, colors, normals, uv, texture, name)
+
+
+def _rgb(levels: Any) -> Float[Tensor, "*n 3"]:
+    """Bytes (with or without alpha) to sRGB in [0, 1]."""
+    return torch.from_numpy(np.array(levels, np.float32)[..., :3]) / 255

@@ -1,0 +1,36 @@
+"""Films out: H.264 in MP4, which every browser plays."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamlift.io.atomic import atomic
+from dreamlift.io.images import to_bytes
+
+
+def save_mp4(path: Path, frames: Iterable[Float[Tensor, "h w 3"]], *, fps: int = 24) -> None:
+    """Write frames (sRGB in [0, 1]) as they come; sides are even, as yuv420p wants them.
+
+    The index stands at the file's beginning, so that a browser starts before it has all of it.
+    """
+    import av
+
+    with atomic(path) as file:
+        with av.open(str(file), "w", options={"movflags": "+faststart"}) as container:
+            stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+            stream.pix_fmt = "yuv420p"
+            count = 0
+            for frame in frames:
+                h, w, _ = frame.shape
+                if h % 2 or w % 2:
+                    raise ValueError(f"A film's sides are even, not {w}x{h}. Render it larger.")
+                if count == 0:
+                    stream.width, stream.height = w, h
+                picture = av.VideoFrame.from_ndarray(to_bytes(frame), format="rgb24")
+                container.mux(stream.encode(picture))
+                count += 1
+            if count == 0:
+                raise ValueError("A film needs at least one frame.")
+            container.mux(stream.encode(None))

@@ -1,0 +1,199 @@
+"""The only training loop over networks: seeded, resumable, with a moving average of the weights.
+
+A network's recipe gives `loss(step) -> scalar`; this file owns the optimiser, the learning rate,
+the moving average, the checkpoint and the log. Imports nothing but torch and safetensors, so that
+it runs on a bare GPU machine.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dreamlift import memory
+
+
+@dataclass
+class Training:
+    """One training of one network; its state lives in `folder`."""
+
+    network: nn.Module
+    folder: Path
+    steps: int
+    """Where the learning rate ends."""
+    lr: float = 4e-4
+    warmup: int = 200
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    clip: float = 1.0
+    minutes: float | None = None
+    """Stop (resumably) after this long."""
+    save_every: float = 120.0
+    """Seconds between checkpoints."""
+    log_every: int = 50
+    step: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        memory.keep()
+        if self.steps < 1:
+            raise ValueError(f"A training needs at least one step, not {self.steps}.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.average = {k: v.detach().clone().float() for k, v in self._trained()}
+        self.optimizer = torch.optim.AdamW(
+            [p for _, p in self._trained()],
+            lr=self.lr,
+            betas=(0.9, 0.99),
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+        if self.checkpoint.exists():
+            self._load()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(k, p) for k, p in self.network.named_parameters() if p.requires_grad]
+
+    def rate(self) -> float:
+        """The learning rate: a linear warm-up, flat, over the last 30 % linearly down to 2 %.
+
+        Flat in the middle, so that a training can be lengthened or cut short while it runs.
+        """
+        warm = min(1.0, (self.step + 1) / self.warmup)
+        left = max(0.0, 1 - self.step / self.steps)
+        return self.lr * warm * max(0.02, min(1.0, left / 0.3))
+
+    def update(self, loss: Tensor) -> float:
+        """One optimiser step on a loss; returns its value."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.optimizer.zero_grad()
+        loss.backward()
+        parameters = [p for _, p in self._trained()]
+        nn.utils.clip_grad_norm_(parameters, self.clip)
+        self.optimizer.step()
+        decay = min(self.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+                list(self.average.values()), [p.detach().float() for p in parameters], 1 - decay
+            )
+        self.step += 1
+        return float(loss.detach())
+
+    def run(
+        self,
+        loss: Callable[[int], tuple[Tensor, dict[str, float]]],
+        watch: Callable[[int], dict[str, float]] | None = None,
+        watch_every: int = 1000,
+    ) -> None:
+        """Train to the last step, the last minute, or Ctrl-C; saves when it stops."""
+        start = saved = time.monotonic()
+        sums: dict[str, float] = {}
+        count, first = 0, self.step
+        try:
+            while self.step < self.steps:
+                value, said = loss(self.step)
+                said = {"loss": self.update(value), **said}
+                if not math.isfinite(said["loss"]):
+                    raise FloatingPointError(
+                        f"The loss is {said['loss']} at step {self.step} of {self.folder.name}. "
+                        f"The last good state is {self.checkpoint}; lower the learning rate."
+                    )
+                sums = {k: sums.get(k, 0.0) + v for k, v in said.items()}
+                count += 1
+                if self.step % self.log_every == 0 or self.step == self.steps:
+                    seconds = time.monotonic() - start
+                    means = {k: v / count for k, v in sums.items()}
+                    self.log(seconds=seconds, lr=self.rate(), **means)
+                    self._progress(seconds, self.step - first, means)
+                    sums, count = {}, 0
+                if watch is not None and self.step % watch_every == 0:
+                    with self.averaged():
+                        self.log(**watch(self.step))
+                now = time.monotonic()
+                if now - saved > self.save_every:
+                    self.save()
+                    saved = now
+                if self.minutes is not None and now - start > 60 * self.minutes:
+                    break
+        finally:
+            self.save()
+
+    def _progress(self, seconds: float, done: int, means: dict[str, float]) -> None:
+        rate = done / max(seconds, 1e-9)
+        left = (self.steps - self.step) / max(rate, 1e-9)
+        if self.minutes is not None:
+            left = min(left, 60 * self.minutes - seconds)
+        said = "  ".join(f"{k} {v:.4f}" for k, v in means.items())
+        line = f"{self.folder.name} {self.step}/{self.steps}  {said}  {rate:.2f}/s"
+        print(f"{line}  {max(left, 0) / 60:.0f} min left", file=sys.stderr, flush=True)
+
+    def log(self, **values: float) -> None:
+        """Add a line to the folder's metrics.jsonl."""
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": self.step, **values}) + "\n")
+
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """The network with its moving average in place of its weights."""
+        now = {k: p.detach().clone() for k, p in self._trained()}
+        with torch.no_grad():
+            for k, p in self._trained():
+                p.copy_(self.average[k])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for k, p in self._trained():
+                    p.copy_(now[k])
+
+    def save(self) -> None:
+        """Write the checkpoint atomically."""
+        state: dict[str, Tensor] = {}
+        for i, (k, p) in enumerate(self._trained()):
+            state[f"network.{k}"], state[f"average.{k}"] = p.detach(), self.average[k]
+            for name, value in self.optimizer.state_dict()["state"].get(i, {}).items():
+                state[f"optimizer.{i}.{name}"] = value
+        state = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+        state["torch_rng"] = torch.get_rng_state()
+        temporary = self.checkpoint.with_suffix(".tmp")
+        save_file(state, temporary, {"step": str(self.step)})
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(self.checkpoint)
+
+    def _load(self) -> None:
+        state = load_file(self.checkpoint)
+        moments: dict[int, dict[str, Tensor]] = {}
+        with torch.no_grad():
+            for i, (k, p) in enumerate(self._trained()):
+                p.copy_(state[f"network.{k}"])
+                self.average[k] = state[f"average.{k}"].to(p.device)
+                prefix = f"optimizer.{i}."
+                moments[i] = {n[len(prefix) :]: v for n, v in state.items() if n.startswith(prefix)}
+        loaded = self.optimizer.state_dict()
+        loaded["state"] = {i: m for i, m in moments.items() if m}
+        self.optimizer.load_state_dict(loaded)
+        torch.set_rng_state(state["torch_rng"])
+        self.step = int(moments[0]["step"]) if moments[0] else 0
+
+
+def native_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16
+    fast = torch.backends.cpu.get_cpu_capability() == "AVX512" and (
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()  # pyright: ignore
+    )
+    return torch.bfloat16 if fast else torch.float32

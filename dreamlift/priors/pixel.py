@@ -1,0 +1,250 @@
+"""Pixel-space diffusion: a diffusers UNet in a local folder, on pictures or unshuffled pictures.
+
+Dreamlift's own shipped weights and DeepFloyd IF's first stage are such folders:
+`unet/` (UNet2DConditionModel) and `scheduler/scheduler_config.json`.
+"""
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dreamlift.cameras import Cameras
+from dreamlift.diffusion import Cosine, Schedule, Table, eps_from_v, scaled_linear
+from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.scene import Shot
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+Prediction: TypeAlias = Literal["epsilon", "v_prediction"]
+
+CAMERA_NUMBERS = 5
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """A frozen text tower: a sentence as n tokens of d numbers, which must not depend on others."""
+
+    def __call__(self, text: str) -> Embedding:
+        """The "tokens" (n d), and where some are padding "mask" (n), 1 for a token, 0 for padding.
+
+        n is the same for every text, so that embeddings can be batched and interpolated. Raises
+        ValueError for words that the tower does not know.
+        """
+        ...
+
+
+def native_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    if platform.system() != "Linux":
+        return False
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def best_dtype(device: torch.device | str) -> torch.dtype:
+    """The fastest dtype in which a frozen network keeps its range: bfloat16 where it is native."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and native_bf16() else torch.float32
+
+
+def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 5"]:
+    """What the network is told of a camera: sin and cos of azimuth and elevation, and a 1.
+
+    Five zeros say that the camera is not told.
+    """
+    az, el = torch.deg2rad(cameras.azimuth), torch.deg2rad(cameras.elevation)
+    return torch.stack([az.sin(), az.cos(), el.sin(), el.cos(), torch.ones_like(az)], -1)
+
+
+def resize(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size size"]:
+    """Square pictures on another grid: areas averaged when shrinking, bilinear when growing."""
+    h, w = x.shape[-2:]
+    if h != w:
+        raise ValueError(f"Pixel priors see square pictures; got {h}x{w}. Render them square.")
+    if h == size:
+        return x
+    if h > size:
+        return F.interpolate(x, (size, size), mode="area")
+    return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
+
+
+def schedule_from_config(config: Mapping[str, Any]) -> Schedule:
+    """The schedule of a diffusers `scheduler_config.json`, or {"_class_name": "Cosine"}, ours."""
+    if config.get("_class_name") == "Cosine":
+        return Cosine()
+    name = config.get("beta_schedule")
+    n = int(config.get("num_train_timesteps", 1000))
+    start, end = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
+    if name == "scaled_linear":
+        return scaled_linear(start, end, n)
+    if name == "linear":
+        betas = torch.linspace(start, end, n, dtype=torch.float64)
+        return Table((1 - betas).cumprod(0).float())
+    if name == "squaredcos_cap_v2":
+        at = torch.arange(n + 1, dtype=torch.float64) / n
+        bar = ((at + 0.008) / 1.008 * math.pi / 2).cos() ** 2
+        betas = (1 - bar[1:] / bar[:-1]).clamp(max=0.999)
+        return Table((1 - betas).cumprod(0).float())
+    raise ValueError(
+        f"The scheduler's beta_schedule is {name!r}; known are 'linear', 'scaled_linear' and "
+        "'squaredcos_cap_v2'."
+    )
+
+
+class Pixel:
+    """eps(z_t; y, t, camera) of a UNet over pictures in [-1, 1].
+
+    A network of 12 channels sees the picture's 2x2 pixel-unshuffle, at half the side: a permutation
+    of its numbers, so plain noise stays plain noise.
+    """
+
+    views = 1
+
+    def __init__(
+        self,
+        unet: "UNet2DConditionModel",
+        text: TextEncoder,
+        schedule: Schedule,
+        prediction: Prediction,
+        *,
+        dtype: torch.dtype = torch.float32,
+        clock: float = 999.0,
+        cameras: Literal["always", "named", "never"] = "named",
+    ) -> None:
+        """The network is frozen in place, cast to `dtype`, and reads t as `clock` times t.
+
+        `cameras`: whether a network that knows them is told the cameras always, for every prompt
+        but the null one, or never.
+        """
+        # torch's own `to`: that of diffusers warns of layers which this class does not have.
+        network = cast(nn.Module, unet).requires_grad_(False).eval()
+        self.network = nn.Module.to(network, dtype)
+        nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
+        self.text = text
+        self.schedule = schedule
+        self.prediction: Prediction = prediction
+        self.dtype = dtype
+        self.clock = clock
+        self.cameras: Literal["always", "named", "never"] = cameras
+        config: Mapping[str, Any] = unet.config
+        self.device: torch.device = unet.device
+        self.unshuffle = config["in_channels"] == 12
+        self.size: int = int(config["sample_size"]) * (2 if self.unshuffle else 1)
+        self.sees_cameras = config["class_embed_type"] == "projection"
+        if self.sees_cameras and config["projection_class_embeddings_input_dim"] != CAMERA_NUMBERS:
+            raise ValueError(
+                f"This network takes {config['projection_class_embeddings_input_dim']} numbers "
+                f"for a camera; ours are {CAMERA_NUMBERS} (priors.pixel.camera_numbers)."
+            )
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path | str,
+        text: TextEncoder,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        cameras: Literal["always", "named", "never"] = "named",
+    ) -> "Pixel":
+        """From a local folder in the diffusers layout; `dtype` None is the device's best."""
+        folder = Path(folder)
+        scheduler = folder / "scheduler" / "scheduler_config.json"
+        for needed in (folder / "unet" / "config.json", scheduler):
+            if not needed.is_file():
+                raise ValueError(
+                    f"{folder} is no pixel-space diffusion model: {needed.relative_to(folder)} is "
+                    "missing. Give a folder in the diffusers layout, with unet/ and scheduler/."
+                )
+        config = json.loads(scheduler.read_text())
+        prediction = config.get("prediction_type", "epsilon")
+        if prediction not in ("epsilon", "v_prediction"):
+            raise ValueError(
+                f"{scheduler} says prediction_type {prediction!r}; known are 'epsilon' and "
+                "'v_prediction'."
+            )
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        unet = UNet2DConditionModel.from_pretrained(
+            folder, subfolder="unet", local_files_only=True, use_safetensors=True
+        )
+        nn.Module.to(unet, device)
+        return cls(
+            unet,
+            text,
+            schedule_from_config(config),
+            prediction,
+            dtype=best_dtype(device) if dtype is None else dtype,
+            clock=float(config.get("num_train_timesteps", 1000) - 1),
+            cameras=cameras,
+        )
+
+    def encode(
+        self, x: Float[Tensor, "b h w 3"], rng: torch.Generator | None = None
+    ) -> Float[Tensor, "b c y x"]:
+        """Pictures in [0, 1], of any square size, to [-1, 1] at the native size."""
+        z = 2 * resize(x.permute(0, 3, 1, 2), self.size) - 1
+        return F.pixel_unshuffle(z, 2) if self.unshuffle else z
+
+    def decode(self, z: Float[Tensor, "b c y x"]) -> Float[Tensor, "b h w 3"]:
+        """The inverse of `encode` at the native size; not clamped."""
+        x = F.pixel_shuffle(z, 2) if self.unshuffle else z
+        return (x.permute(0, 2, 3, 1) + 1) / 2
+
+    def embed(self, prompt: Prompt) -> Embedding:
+        """The text tower's tokens, and whether the prompt names a thing."""
+        with torch.no_grad():
+            said = self.text(prompt.text)
+        named = torch.tensor(float(prompt.text != ""))
+        return {key: value.to(self.device) for key, value in {**said, "named": named}.items()}
+
+    def condition(
+        self, mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], shot: Shot
+    ) -> Condition:
+        """Tokens interpolated; a token counts where any sentence with a share in it has one."""
+        parts = [(e, w.to(e["tokens"])[:, None]) for e, w in mix]
+        tokens = torch.stack([w[..., None] * e["tokens"] for e, w in parts]).sum(0)
+        told: dict[str, Tensor] = {"tokens": tokens}
+        if "mask" in parts[0][0]:
+            masks = [(w > 0) & e["mask"].bool() for e, w in parts]
+            told["mask"] = torch.stack(masks).any(0)
+        if self.sees_cameras:
+            numbers = camera_numbers(shot.cameras).to(tokens)
+            share = {
+                "always": torch.ones_like(numbers[:, :1]),
+                "named": torch.stack([w * e["named"] for e, w in parts]).sum(0),
+                "never": torch.zeros_like(numbers[:, :1]),
+            }
+            told["camera"] = share[self.cameras] * numbers
+        return told
+
+    def eps(
+        self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
+    ) -> tuple[Float[Tensor, "b c y x"], ...]:
+        """The network's noise predictions, all conditions in one batch, in z_t's dtype."""
+        n, channels = len(conditions), z_t.shape[1]
+        told = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
+        out = self.network(
+            z_t.to(self.dtype).repeat(n, 1, 1, 1),
+            (self.clock * t).repeat(n),
+            told["tokens"].to(self.dtype),
+            class_labels=told["camera"].to(self.dtype) if "camera" in told else None,
+            encoder_attention_mask=told.get("mask"),
+            return_dict=False,
+        )[0]
+        # Models that learn their variance (DeepFloyd IF) append it as further channels.
+        said = [part[:, :channels].to(z_t) for part in out.chunk(n)]
+        if self.prediction == "epsilon":
+            return tuple(said)
+        return tuple(eps_from_v(self.schedule, z_t, t, v) for v in said)

@@ -1,0 +1,53 @@
+"""x = g(phi, c): a scene holds parameters phi and renders them, differentiably, for a shot c."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dreamlift.cameras import Cameras
+from dreamlift.lights import Light
+from dreamlift.step import Step
+
+Aux = TypeVar("Aux")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One draw of c: everything a picture depends on but phi."""
+
+    cameras: Cameras
+    light: Light | None = None  # None: albedo, and no normals are needed
+    background: Float[Tensor, "#b #h #w c"] | None = None  # None: black, or the scene's own
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+
+@dataclass(frozen=True)
+class Rendering(Generic[Aux]):
+    """What `b` cameras see."""
+
+    color: Float[Tensor, "b h w c"]  # sRGB in [0, 1] times alpha (c = 3); else a prior's latent
+    alpha: Float[Tensor, "b h w 1"]
+    aux: Aux  # what only this kind of scene can tell; the types live in render/
+    depth: Float[Tensor, "b h w 1"] | None = None  # along the ray, world units, times alpha
+    normal: Float[Tensor, "b h w 3"] | None = None  # world space, times alpha
+
+    def over(self, background: Float[Tensor, "#b #h #w c"]) -> Float[Tensor, "b h w c"]:
+        """The picture in front of a background."""
+        return self.color + (1 - self.alpha) * background
+
+
+class Scene(nn.Module, ABC, Generic[Aux]):
+    """The parameters phi are `self.parameters()`. Subclasses are final."""
+
+    @abstractmethod
+    def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[Aux]:
+        """g(phi, c), without the background. Without `rng` the rendering is deterministic."""
+
+    def adapt(self, step: Step, view: Rendering[Aux], optimizer: torch.optim.Optimizer) -> None:
+        """Change phi's structure after a step: densify, prune, refresh occupancy."""

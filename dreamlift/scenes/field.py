@@ -1,0 +1,206 @@
+"""A radiance field: density and albedo everywhere in a ball, seen by volume rendering.
+
+phi is a dense grid of three nested levels (fast: seconds to a shape), or a small network on
+frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1).
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dreamlift.render.encoding import frequencies, network
+from dreamlift.render.grid import density_of, halve, lookup, raw_of, vertices
+from dreamlift.render.occupancy import decay, occupancy
+from dreamlift.render.volume import (
+    BALL,
+    Marched,
+    Matter,
+    Points,
+    RayIntegrals,
+    analytic_normals,
+    fastest,
+    finite_normals,
+    march,
+    sample_rays,
+)
+from dreamlift.scene import Rendering, Scene, Shot
+from dreamlift.step import Step
+
+Init: TypeAlias = Literal["fog", "blob"]
+
+REFRESH = 16
+"""Steps between two looks at which cells are empty."""
+
+
+def initial_density(
+    points: Float[Tensor, "*s 3"], init: Init, optical_depth: float
+) -> Float[Tensor, "*s"]:
+    """Density before the first step; rays through the origin meet `optical_depth` of it.
+
+    "fog" is uniform up to radius 1 and fades to the edge of the ball: nothing is decided yet, so
+    rings keep their holes. "blob" is DreamFusion's compact Gaussian (App. A.2), scaled from its
+    world, half as large as ours, to a standard deviation of 0.4. Neither is quite 0 anywhere in
+    the ball, so that the gradient is alive everywhere.
+    """
+    r = points.norm(dim=-1)
+    if init == "fog":
+        fade = ((r - 1) / (BALL - 1)).clamp(0, 1)
+        density = optical_depth / (BALL + 1) * (0.5 + 0.5 * (torch.pi * fade).cos())
+    else:
+        std = 0.4
+        density = optical_depth / (std * (2 * torch.pi) ** 0.5) * (-0.5 * (r / std) ** 2).exp()
+    return density.clamp_min(0.01)
+
+
+class Grid(nn.Module):
+    """Levels of vertices, each twice as fine as the one before, that are added up."""
+
+    def __init__(self, resolution: int, raw: Callable[[Points], Tensor], levels: int = 3) -> None:
+        super().__init__()
+        finest = vertices(resolution).flatten(0, 2)
+        values = torch.cat([raw(finest)[:, None], torch.zeros_like(finest)], -1)
+        sides = [(resolution - 1) // 2**k + 1 for k in range(levels)]
+        self.levels = nn.ParameterList(torch.zeros(n, n, n, 4) for n in reversed(sides))
+        self.levels[-1] = nn.Parameter(values.reshape(resolution, resolution, resolution, 4))
+
+    def dense(self) -> Float[Tensor, "x y z 4"]:
+        """The sum of the levels on the finest vertices: raw density, three colour logits."""
+        total = self.levels[0]
+        for finer in list(self.levels)[1:]:
+            total = halve(total) + finer
+        return total
+
+    def forward(self, points: Points) -> Float[Tensor, "n 4"]:
+        return lookup(self.dense(), points)
+
+    def densest(self, cells: int) -> Float[Tensor, "n n n"]:
+        """The greatest raw density in each of `cells`^3 cells of the cube: exactly."""
+        raw = self.dense()[None, None, ..., 0]
+        stride = (raw.shape[-1] - 1) // cells
+        return F.max_pool3d(raw, stride + 1, stride)[0, 0]
+
+
+class Frequencies(nn.Module):
+    """A network on frequency encodings of the position, added to the initial field."""
+
+    def __init__(
+        self, raw: Callable[[Points], Tensor], rng: torch.Generator, octaves: int = 6
+    ) -> None:
+        super().__init__()
+        self.raw = raw
+        self.octaves = octaves
+        self.network = network((3 + 6 * octaves, 64, 64, 64, 4), rng)
+
+    def forward(self, points: Points) -> Float[Tensor, "n 4"]:
+        values = self.network(frequencies(points, self.octaves))
+        return torch.cat([values[:, :1] + self.raw(points)[:, None], values[:, 1:]], -1)
+
+    def densest(self, cells: int) -> Float[Tensor, "n n n"]:
+        """The greatest raw density at the corners of each cell."""
+        corners = vertices(cells + 1, device=next(self.parameters()).device)
+        raw = self(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
+        return F.max_pool3d(raw, 2, 1)[0, 0]
+
+
+@final
+class Field(Scene[RayIntegrals]):
+    """A radiance field in the ball of radius 1.2."""
+
+    seen: Float[Tensor, "n n n"]
+    occupied: Bool[Tensor, "n n n"]
+
+    def __init__(
+        self,
+        *,
+        body: Literal["grid", "frequencies"] = "grid",
+        init: Init = "fog",
+        optical_depth: float = 3.0,
+        normals: Literal["finite", "analytic"] = "finite",
+        samples: int = 48,
+        resolution: int = 65,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        """`samples` along a diameter; `resolution` of the grid, one more than a multiple of 32;
+        `rng` draws the network's weights (default: seed 0)."""
+        super().__init__()
+        if resolution % 32 != 1 or resolution < 33:
+            raise ValueError(
+                f"A grid's resolution must be one more than a multiple of 32, so that its levels "
+                f"and the occupancy grid nest. Got {resolution}; try 33, 65 or 129."
+            )
+
+        def raw(points: Points) -> Tensor:
+            return raw_of(initial_density(points, init, optical_depth))
+
+        rng = rng or torch.Generator().manual_seed(0)
+        self.body = Grid(resolution, raw) if body == "grid" else Frequencies(raw, rng)
+        self.normals = normals
+        self.samples = samples
+        self.register_buffer("seen", torch.zeros(32, 32, 32))
+        self.register_buffer("occupied", torch.ones(32, 32, 32, dtype=torch.bool))
+
+    def query(self, points: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+        """Density per world unit, and albedo (sRGB in [0, 1]); no density outside the ball."""
+        values = self.body(points)
+        within = points.square().sum(-1) < BALL**2
+        return density_of(values[:, 0]) * within, values[:, 1:].sigmoid()
+
+    def density(self, points: Points) -> Float[Tensor, " n"]:
+        return self.query(points)[0]
+
+    def albedo(self, points: Points) -> Float[Tensor, "n 3"]:
+        return self.query(points)[1]
+
+    @property
+    def bounds(self) -> Float[Tensor, "2 3"]:
+        """Two corners of a box that holds everything, in world units."""
+        return self.seen.new_tensor([[-BALL] * 3, [BALL] * 3])
+
+    def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[RayIntegrals]:
+        origins, directions = (x.flatten(1, 2) for x in shot.cameras.rays())
+        jitter = None
+        if rng is not None:
+            jitter = torch.rand(origins.shape[:2], generator=rng, device=rng.device).to(origins)
+        rays = sample_rays(origins, directions, samples=self.samples, jitter=jitter)
+        if isinstance(self.body, Grid) and self.normals == "finite":
+            grid = self.body.dense()
+            march_grid = fastest(grid, rays)
+            m = march_grid(grid, rays, light=shot.light, occupied=self.occupied)
+        else:
+            look = self._lit if shot.light is not None else self._unlit
+            m = march(look, rays, light=shot.light, occupied=self.occupied)
+        return self._pictures(m, shot)
+
+    def _unlit(self, points: Points) -> Matter:
+        return Matter(*self.query(points))
+
+    def _lit(self, points: Points) -> Matter:
+        find = finite_normals if self.normals == "finite" else analytic_normals
+        return Matter(*self.query(points), find(self.density, points))
+
+    def _pictures(self, m: Marched, shot: Shot) -> Rendering[RayIntegrals]:
+        def picture(x: Float[Tensor, "b r c"]) -> Float[Tensor, "b h w c"]:
+            return x.unflatten(1, (shot.cameras.height, shot.cameras.width))
+
+        return Rendering(
+            color=picture(m.color),
+            alpha=picture(m.alpha),
+            aux=RayIntegrals(picture(m.orientation)),
+            depth=picture(m.depth),
+            normal=None if shot.light is None else picture(m.normal),
+        )
+
+    def adapt(
+        self, step: Step, view: Rendering[RayIntegrals], optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Look, once in a while, which cells are too thin to be worth sampling."""
+        if (step.index + 1) % REFRESH == 0:
+            with torch.no_grad():
+                sample = 2 * BALL / self.samples
+                depth = density_of(self.body.densest(len(self.seen))) * sample
+                self.seen.copy_(decay(self.seen, depth))
+                self.occupied.copy_(occupancy(self.seen))

@@ -1,0 +1,1 @@
+"""The embedded world: captioned procedural objects with exact geometry, parts and views."""

@@ -1,0 +1,173 @@
+"""The frozen lists of prompts, and the captions that each is told apart from.
+
+`TUNE` alone may be looked at in sweeps, presets and early stops; `REPORT` is run for a release,
+never in a sweep. Both were written before any model was scored on them. Half of REPORT is held-out
+compositions (`words.held`: subject and object in that order, whatever relation, colours and sizes).
+Beside one another neither thing is the subject, so a held-out "next to" has been seen in training
+with its two things the other way round; on top of and in the shape of have not.
+"""
+
+import random
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal, TypeAlias
+
+from dreamlift.toybox.captions import neighbours
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, Graph, Thing, colourless, held, parse, phrase
+
+Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
+
+TUNE = (
+    "a red ball",
+    "a green cube",
+    "a blue cylinder",
+    "an orange cone",
+    "a purple ring",
+    "a mug",
+    "a table",
+    "a santa hat",
+    "a red cube on top of a blue cylinder",
+    "a blue cylinder on top of a red cube",
+    "a yellow ball on top of a purple cube",
+    "a green ball on top of a pink cylinder",
+    "a brown mug on top of a yellow cube",
+    "a small white cube on top of a large green cylinder",
+    "a purple frog on top of an orange cube",
+    "a frog on top of a hamburger",
+    "a snowman on top of a table",
+    "a red mug next to a blue ball",
+    "a pumpkin next to a black hat",
+    "a pumpkin wearing a santa hat",
+    "a ball wearing a blue hat",
+    "a chair on stilts",
+    "a mug in the shape of a pumpkin",
+    "a table in the shape of a hamburger",
+)
+"""Trained compositions only."""
+
+SINGLES = (
+    "a traffic cone",
+    "a DSLR photo of a delicious hamburger",
+    "a snowman",
+    "a frog",
+    "a pumpkin",
+    "a blue ring",
+    "a yellow cone",
+    "a red mug",
+    "a purple chair",
+    "a pink pyramid",
+)
+TRAINED = (
+    "a small red cube is sitting on top of a large blue cube",
+    "a snowman wearing a santa hat",
+    "a frog wearing a purple hat",
+    "a snowman on stilts",
+    "a yellow ball on top of a red cylinder",
+    "a black pyramid on top of a white cube",
+    "a hamburger on top of a table",
+    "a frog on top of a pumpkin",
+    "a green mug next to an orange cone",
+    "a chair in the shape of a hamburger",
+)
+HELD_OUT = (
+    "a frog on stilts",
+    "a blue ball on top of a yellow mug",
+    "an orange ball on top of a table",
+    "a pink ball on top of a pumpkin",
+    "a blue cone on top of a hamburger",
+    "a chair on top of a purple cube",
+    "a frog on top of a chair",
+    "a pumpkin on top of a blue cube",
+    "a hamburger on top of a red ball",
+    "a snowman on top of a hamburger",
+    "a green frog on top of a traffic cone",
+    "a santa hat on top of a white table",
+    "a red ball next to a table",
+    "a snowman next to a mug",
+    "a pumpkin next to a green cube",
+    "a frog next to a traffic cone",
+    "a chair in the shape of a santa hat",
+    "a snowman in the shape of a hamburger",
+    "a frog in the shape of a traffic cone",
+    "a snowman in the shape of a blue mug",
+)
+REPORT = (*SINGLES, *TRAINED, *HELD_OUT)
+"""Of a release; its parts are its categories."""
+
+AMONG = 256
+"""How many captions a prompt is told apart from, itself among them."""
+
+
+def category(prompt: str) -> Category:
+    """What kind of composition a prompt names; with several relations, one held out is enough."""
+    graph = parse(prompt)
+    if not graph.links:
+        return "single"
+    pairs = ((graph.things[k.subject].noun, graph.things[k.object].noun) for k in graph.links)
+    return "held-out pair" if any(held(a, b) for a, b in pairs) else "trained pair"
+
+
+def canonical(graph: Graph) -> Graph:
+    """The graph with things that are next to one another in the vocabulary's order.
+
+    Neither of them is the first: seen from behind they have changed places.
+    """
+    if len(graph.things) != 2 or [k.relation for k in graph.links] != ["next to"]:
+        return graph
+
+    def rank(thing: Thing) -> tuple[int, int, str]:
+        paints = (*COLOURS, *PATTERNS)
+        paint = thing.colour or thing.pattern
+        place = paints.index(paint) if paint else len(paints)
+        return NOUNS.index(thing.noun), place, thing.size or ""
+
+    first, second = sorted(graph.things, key=rank)
+    return Graph((first, second), graph.links, graph.view, graph.untextured)
+
+
+def distinct(graphs: Sequence[Graph]) -> list[Graph]:
+    """The graphs without those that mean the same as an earlier one."""
+    return list({canonical(graph): graph for graph in reversed(graphs)}.values())[::-1]
+
+
+def _only_adds(other: Graph, graph: Graph) -> bool:
+    """Whether a graph says all that another says, and more of the same things."""
+    if other.links != graph.links:
+        return False
+    pairs = zip(canonical(other).things, canonical(graph).things, strict=True)
+    return all(
+        b.noun == a.noun
+        and b.colour in (None, a.colour)
+        and b.size in (None, a.size)
+        and b.pattern in (None, a.pattern)
+        for a, b in pairs
+    )
+
+
+@cache
+def among(prompt: str, count: int = AMONG) -> tuple[str, ...]:
+    """A prompt and its frozen neighbours, `count` captions that all mean something else.
+
+    Colours or roles swapped, a word changed, up to three times over; plainly worded, the prompt
+    first. Fewer where a thousand draws in a row bring nothing new.
+    """
+    graph = parse(prompt)
+    graph = Graph(graph.things, graph.links)
+    near = neighbours(graph, random.Random(zlib.crc32(phrase(graph).encode())))
+    found = {canonical(graph): phrase(graph)}
+    stale = 0
+    while len(found) < count and stale < 1000:
+        other = next(near)
+        key = canonical(other)
+        known = key in found or _only_adds(other, graph)
+        stale = stale + 1 if known else 0
+        if not known:
+            found[key] = phrase(other)
+    return tuple(found.values())
+
+
+def shapes_among(prompt: str, count: int = AMONG) -> tuple[str, ...]:
+    """`among` without colours, said to be untextured, and without what then means the same."""
+    graphs = [colourless(parse(text)) for text in among(prompt, count)]
+    return tuple(phrase(graph) for graph in distinct(graphs))

@@ -1,0 +1,291 @@
+"""Toys with their places, and the moves that relations mean: wear, walk, put, set beside."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dreamlift.geometry.primitives import Solid, box, cylinder
+from dreamlift.toybox.colours import named, some
+from dreamlift.toybox.extent import DIRECTIONS, Array, bounds, drop, radius, support
+from dreamlift.toybox.imitate import imitation
+from dreamlift.toybox.nouns import TOYS
+from dreamlift.toybox.objects import Brim, Head, Seat, Toy, piece, volume
+from dreamlift.toybox.objects_made import WOOD
+from dreamlift.words import Graph
+
+SIZES: dict[str | None, tuple[float, float]] = {
+    "small": (0.45, 0.54), None: (0.77, 0.9), "large": (0.99, 1.03), "tall": (0.9, 1.0),
+    "fat": (0.82, 0.92),
+}  # fmt: skip
+"""Radii of the ball around a thing, in world units, by the word for its size."""
+RIDER = (0.55, 0.72)
+"""Radii of a thing on top of another when nothing is said of either's size."""
+WORN: dict[str | None, float] = {"small": 0.72, "large": 1.36, "tall": 1.1, "fat": 1.2, None: 1.0}
+"""A worn thing's size, relative to the head."""
+STRETCH: dict[str | None, tuple[float, float]] = {"tall": (0.78, 1.4), "fat": (1.25, 0.82)}
+"""Sideways and upright factors."""
+
+
+def draw(seed: int, *words: object) -> random.Random:
+    """Random numbers for one purpose."""
+    return random.Random("|".join(map(str, (seed, *words))))
+
+
+@dataclass(frozen=True)
+class Body:
+    """A toy with its place: world = scale x toy + shift. Each piece knows its thing."""
+
+    toy: Toy
+    things: tuple[int, ...]  # one for each piece
+    hull: Array  # the toy's support, in its own units
+    scale: float = 1.0
+    shift: Array = field(default_factory=lambda: np.zeros(3))
+
+    def moved(self, by: Array | Sequence[float]) -> "Body":
+        return replace(self, shift=self.shift + np.asarray(by))
+
+    def scaled(self, factor: float) -> "Body":
+        """About the world's origin."""
+        return replace(self, shift=self.shift * factor, scale=self.scale * factor)
+
+    def at(self, point: Sequence[float]) -> Array:
+        """Where a point of the toy is in the world."""
+        return self.scale * np.asarray(point) + self.shift
+
+    @property
+    def reach(self) -> Array:
+        """Its support in the world."""
+        return self.scale * self.hull + DIRECTIONS @ self.shift
+
+    @property
+    def solids(self) -> list[tuple[Solid, ...]]:
+        return [
+            tuple(_placed(s, self.scale, self.shift) for s in p.solids) for p in self.toy.pieces
+        ]
+
+
+def _placed(solid: Solid, scale: float, shift: Array) -> Solid:
+    return replace(
+        solid,
+        linear=scale * solid.linear,
+        offset=scale * solid.offset + shift,
+        blend=scale * solid.blend,
+    )
+
+
+def body_of(toy: Toy, things: Iterable[int]) -> Body:
+    """The toy, measured, where it was authored."""
+    return Body(toy, tuple(things), support([p.solids for p in toy.pieces]))
+
+
+def stretched(toy: Toy, wide: float, tall: float) -> Toy:
+    """The toy with its sides and its height scaled apart."""
+    pieces = tuple(
+        replace(p, solids=tuple(s.stretched(wide, wide, tall) for s in p.solids))
+        for p in toy.pieces
+    )
+    h, b, s = toy.head, toy.brim, toy.seat
+
+    def at(p: tuple[float, float, float]) -> tuple[float, float, float]:
+        return p[0] * wide, p[1] * wide, p[2] * tall
+
+    return Toy(
+        pieces,
+        h and Head(at(h.centre), h.radius * wide, h.top * tall),
+        b and Brim(b.z * tall, b.radius * wide, b.room * tall),
+        s and Seat(at(s.centre), s.half * wide),
+        toy.stance * wide,
+        toy.rim * wide,
+    )
+
+
+class Yard:
+    """Toys being put together: a body for each thing, and stacks of bodies that move as one."""
+
+    def __init__(self, graph: Graph, seed: int) -> None:
+        self.graph, self.seed = graph, seed
+        self.bodies: dict[int, Body] = {}
+        self.stacks: list[list[int]] = []
+        self.hatted: set[int] = set()
+        used = {k.object for k in graph.links if k.relation == "in the shape of"}
+        for i in range(len(graph.things)):
+            if i not in used:
+                self.bodies[i] = self._start(i)
+                self.stacks.append([i])
+
+    def _toy(self, index: int) -> Toy:
+        thing = self.graph.things[index]
+        toy = TOYS[thing.noun](draw(self.seed, index, thing.noun))
+        return stretched(toy, *STRETCH[thing.size]) if thing.size in STRETCH else toy
+
+    def _start(self, index: int) -> Body:
+        """The thing at the size it has alone, standing on the ground at the origin."""
+        toy, things = self._toy(index), None
+        for link in self.graph.links:
+            if link.relation == "in the shape of" and link.subject == index:
+                pieces, n = imitation(toy, self._toy(link.object))
+                toy = replace(toy, pieces=pieces)
+                things = [link.object] * n + [index] * (len(pieces) - n)
+        body = body_of(toy, things or [index] * len(toy.pieces))
+        low, high = bounds(body.hull)
+        size = draw(self.seed, index, "size").uniform(*self._sizes(index))
+        body = body.scaled(size / radius(body.hull, (low + high) / 2))
+        return body.moved([0, 0, -body.scale * low[2]])
+
+    def _sizes(self, index: int) -> tuple[float, float]:
+        things = self.graph.things
+        rides = [k for k in self.graph.links if k.relation == "on top of" and k.subject == index]
+        if rides and not (things[index].size or things[rides[0].object].size):
+            return RIDER
+        return SIZES[things[index].size]
+
+    def stack(self, index: int) -> list[int]:
+        return next(stack for stack in self.stacks if index in stack)
+
+    def reach(self, stack: Sequence[int]) -> Array:
+        return np.max([self.bodies[i].reach for i in stack], axis=0)
+
+    def solids(self, stack: Sequence[int]) -> list[tuple[Solid, ...]]:
+        return [solids for i in stack for solids in self.bodies[i].solids]
+
+    def floor(self, stack: Sequence[int]) -> list[tuple[Solid, ...]]:
+        """What others rest on: all but what pokes into them."""
+        return [
+            solids
+            for i in stack
+            for p, solids in zip(self.bodies[i].toy.pieces, self.bodies[i].solids, strict=True)
+            if not p.pokes
+        ]
+
+    def move(self, stack: Sequence[int], by: Array | Sequence[float]) -> None:
+        for i in stack:
+            self.bodies[i] = self.bodies[i].moved(by)
+
+    def join(self, a: int, b: int) -> None:
+        one, other = self.stack(a), self.stack(b)
+        if one is not other:
+            self.stacks.remove(other)
+            one.extend(other)
+
+    def wear(self, who: int, what: int) -> None:
+        """Put `what` on the head of `who`; a second hat goes on top of the first."""
+        wearer, worn = self.bodies[who], self.bodies[what]
+        head, brim = wearer.toy.head, worn.toy.brim
+        if head is None or brim is None:
+            noun = self.graph.things[who].noun
+            raise ValueError(f"{noun!r} has no head to wear something on.")
+        scale = wearer.scale * head.radius / brim.radius * WORN[self.graph.things[what].size]
+        z = max(wearer.scale * head.centre[2], wearer.scale * head.top - 0.92 * scale * brim.room)
+        x, y = wearer.scale * head.centre[0], wearer.scale * head.centre[1]
+        shift = wearer.shift + np.array([x, y, z - scale * brim.z])
+        self.bodies[what] = replace(worn, scale=scale, shift=shift)
+        if who in self.hatted:
+            self.move([what], [0, 0, drop(self.solids([what]), self.floor(self.stack(who)))])
+        self.hatted.add(who)
+        self.join(who, what)
+
+    def walk(self, who: int, stilts: int) -> None:
+        """Put poles under the feet of `who`, one ahead of the other."""
+        body, rng = self.bodies[who], draw(self.seed, stilts, "walking")
+        apart = body.scale * body.toy.stance
+        r, half = rng.uniform(0.05, 0.065), rng.uniform(0.45, 0.6)
+        ahead = rng.choice((-1, 1)) * rng.uniform(0.06, 0.1)
+        feet = [(side * ahead, side * apart) for side in (-1, 1)]
+        poles = [cylinder(half, r, 0.02).at(x, y) for x, y in feet]
+        rests = [box(0.16, 0.11, 0.04, 0.02).at(x + 0.03, y, half - 0.04) for x, y in feet]
+        wood = some(rng, *WOOD)
+        toy = Toy((volume("poles", wood, *poles), piece("foot rests", named("brown", rng), *rests)))
+        self.bodies[stilts] = body_of(toy, (stilts, stilts)).moved([0, 0, half])
+        self.put(who, stilts)
+
+    def put(self, rider: int, below: int) -> None:
+        """Set the rider's stack on the other's, above its axis or on its seat.
+
+        Of no said size, a rider shrinks until it stands on top, or grows until a ring holds it;
+        a small one on a large ring goes to its rim, at -y.
+        """
+        mine, theirs = self.stack(rider), self.stack(below)
+        if mine is theirs:
+            return
+        target = self.bodies[below]
+        place = self._seat(rider, below) if len(theirs) == 1 else None
+        floor = self.floor(theirs)
+        if place is not None and target.toy.seat is not None:
+            top = float(target.at(target.toy.seat.centre)[2]) + 0.3 * target.scale
+            floor = [part for part in floor if support([part])[5] < top]
+        low, high = bounds(self.bodies[rider].reach)
+        x, y, _ = (target.shift if place is None else place) - (low + high) / 2
+        self.move(mine, [x, y, 0.0])
+        self._land(mine, floor)
+        free = not (self.graph.things[rider].size or self.graph.things[below].size)
+        before = {i: self.bodies[i] for i in mine}
+        for _ in range(3):
+            if free and self._straddles(mine, theirs):
+                self._resize(mine, 0.8, floor)
+        if self._straddles(mine, theirs):  # around a cone: as well as it can
+            self.bodies.update(before)
+        for _ in range(6):
+            if free and target.toy.rim and self._fell(mine):
+                self._resize(mine, 1.2, floor)
+        if target.toy.rim and self._fell(mine):
+            self.move(mine, [0.0, -target.toy.rim * target.scale, 0.0])
+            self._land(mine, floor)
+        self.join(below, rider)
+
+    def _land(self, stack: Sequence[int], floor: Sequence[Sequence[Solid]]) -> None:
+        """Let the stack sink, or rise, until it touches the floor."""
+        self.move(stack, [0, 0, drop(self.solids(stack), floor)])
+
+    def _resize(
+        self, stack: Sequence[int], factor: float, floor: Sequence[Sequence[Solid]]
+    ) -> None:
+        """Scale the stack about its first toy's axis, and let it land again."""
+        place = self.bodies[stack[0]].shift * np.array([1.0, 1.0, 0.0])
+        for i in stack:
+            self.bodies[i] = self.bodies[i].moved(-place).scaled(factor).moved(place)
+        self._land(stack, floor)
+
+    def _straddles(self, rider: Sequence[int], below: Sequence[int]) -> bool:
+        """Whether the rider's legs stand around what it is on."""
+        low, high = bounds(self.reach(rider))
+        low_, high_ = bounds(self.reach(below))
+        wide = (high - low)[:2].max() > 0.7 * (high_ - low_)[:2].max()
+        return bool(wide and high_[2] - low[2] > 0.4 * (high - low)[2])
+
+    def _fell(self, stack: Sequence[int]) -> bool:
+        """Whether the stack stands on the ground."""
+        return float(self.reach(stack)[4]) > -0.05
+
+    def _seat(self, rider: int, below: int) -> Array | None:
+        """Where on a seat the rider's middle goes, clear of the back; None: it does not fit.
+
+        A rider of no said size is made to fit.
+        """
+        target, things = self.bodies[below], self.graph.things
+        seat = target.toy.seat
+        if seat is None:
+            return None
+        half = seat.half * target.scale
+        low, high = bounds(self.bodies[rider].reach)
+        deep, wide = float(high[0] - low[0]) / 2, float((high - low)[:2].max()) / 2
+        if wide > half and not (things[rider].size or things[below].size):
+            for i in self.stack(rider):
+                self.bodies[i] = self.bodies[i].scaled(half / wide)
+            deep, wide = deep * half / wide, half
+        if wide > 1.2 * half:
+            return None
+        centre = target.at(seat.centre)
+        centre[0] += max(0.0, deep + 0.02 - half)
+        return centre
+
+    def beside(self, left: int, right: int) -> None:
+        """Set the right one's stack on the ground beside the left one's, toward +y."""
+        mine, theirs = self.stack(left), self.stack(right)
+        if mine is theirs:
+            return
+        a, b = self.reach(mine), self.reach(theirs)
+        gap = draw(self.seed, left, right, "gap").uniform(0.03, 0.1)
+        self.move(theirs, [0.0, a[3] + gap + b[2], b[4] - a[4]])
+        self.join(left, right)

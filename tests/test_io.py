@@ -1,0 +1,368 @@
+"""Files out and in again; trimesh and PIL are the second opinion on what we write."""
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import rng, shared_data
+from PIL import Image
+from torch import Tensor
+
+from dreamlift.errors import BadInput
+from dreamlift.geometry.mesh import Surface, bounds, fitted, from_y_up, to_y_up
+from dreamlift.io.atomic import atomic
+from dreamlift.io.gltf import to_linear, to_srgb, write_glb
+from dreamlift.io.gltf_read import read_gltf
+from dreamlift.io.images import contact_sheet, load_image, save_png, strip
+from dreamlift.io.meshes import read_mesh
+from dreamlift.io.obj import obj_files, write_obj
+from dreamlift.io.video import save_mp4
+
+
+def wedge(name: str = "wedge") -> Surface:
+    """A tetrahedron without symmetry, its corners coloured."""
+    return Surface(
+        torch.tensor([[0.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 0.7, 0.1], [0.1, 0.2, 0.5]]),
+        torch.tensor([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]]),
+        colors=torch.tensor([[0.9, 0.1, 0.2], [0.02, 0.5, 0.3], [0.0, 0.04, 1.0], [1.0, 1.0, 0.6]]),
+        name=name,
+    )
+
+
+def textured() -> Surface:
+    """The same with a texture of 5 x 7 random texels."""
+    texels = (torch.rand(5, 7, 3, generator=rng(2)) * 255).round() / 255
+    uv = torch.tensor([[0.1, 0.2], [0.8, 0.1], [0.6, 0.9], [0.3, 0.7]])
+    return replace(wedge("painted"), colors=None, uv=uv, texture=texels)
+
+
+def document(path: Path) -> dict[str, Any]:
+    """The JSON of a GLB file."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<I", content, 12)
+    return json.loads(content[20 : 20 + length])
+
+
+def test_axes_turn_there_and_back():
+    front, left, up = torch.eye(3)
+    turned = to_y_up(torch.stack([front, left, up]))
+    torch.testing.assert_close(turned, torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]))
+    x = torch.randn(9, 3, generator=rng(0))
+    assert torch.equal(from_y_up(to_y_up(x)), x)
+
+
+def test_linear_light_is_srgb_undone():
+    x = torch.linspace(0, 1, 50)[:, None]
+    torch.testing.assert_close(to_srgb(to_linear(x)), x, atol=1e-6, rtol=0)
+    assert float(to_linear(torch.tensor([[0.5]]))) == pytest.approx(0.21404, abs=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["glb", "obj"])
+def test_a_textured_part_comes_back(tmp_path: Path, suffix: str):
+    write: Callable[..., None] = write_glb if suffix == "glb" else write_obj
+    part, path = textured(), tmp_path / f"a.{suffix}"
+    write(path, [part])
+    (again,) = read_mesh(path)
+    assert again.texture is not None and again.uv is not None and part.uv is not None
+    assert torch.equal(again.texture, part.texture)
+    torch.testing.assert_close(again.vertices[again.faces], part.vertices[part.faces])
+    torch.testing.assert_close(again.uv[again.faces], part.uv[part.faces])
+
+
+def test_parts_come_back_with_names_and_colours(tmp_path: Path):
+    path = tmp_path / "a.glb"
+    parts = [wedge("left leg"), replace(textured(), name="hat"), wedge("right leg")]
+    write_glb(path, parts)
+    again = read_mesh(path)
+    assert [part.name for part in again] == ["left leg", "hat", "right leg"]
+    for part, other in zip(parts, again, strict=True):
+        assert torch.equal(part.vertices, other.vertices)
+        assert torch.equal(part.faces, other.faces)
+        assert (part.colors is None) == (other.colors is None)
+        if part.colors is not None and other.colors is not None:
+            torch.testing.assert_close(part.colors, other.colors, atol=1e-6, rtol=0)
+
+
+def test_several_parts_come_back_from_obj(tmp_path: Path):
+    parts = [wedge("one"), textured(), replace(textured(), name="three")]
+    path = tmp_path / "a.obj"
+    write_obj(path, parts)
+    assert all(file.exists() for file in obj_files(path, parts))
+    again = read_mesh(path)
+    assert len(again) == 3
+    torch.testing.assert_close(bounds(again), bounds(parts), atol=1e-5, rtol=0)
+    assert [part.texture is not None for part in again] == [False, True, True]
+    colors = wedge().colors
+    assert again[0].colors is not None and colors is not None
+    torch.testing.assert_close(again[0].colors[0], colors.mean(0), atol=3e-3, rtol=0)
+
+
+def test_trimesh_reads_our_glb(tmp_path: Path):
+    import trimesh
+
+    path = tmp_path / "a.glb"
+    write_glb(path, [textured()])
+    mesh = trimesh.load_scene(path, process=False).geometry["painted"]
+    np.testing.assert_allclose(mesh.vertices, to_y_up(textured().vertices), atol=1e-6)
+    np.testing.assert_allclose(mesh.visual.uv, textured().uv, atol=1e-6)
+    material = mesh.visual.material
+    assert material.metallicFactor == 0 and material.roughnessFactor == 1
+    texels = np.asarray(material.baseColorTexture.convert("RGB")) / 255
+    np.testing.assert_allclose(texels, textured().texture, atol=1e-6)
+    assert mesh.is_watertight and mesh.volume > 0
+
+
+def test_a_glb_keeps_the_rules_of_the_format(tmp_path: Path):
+    path = tmp_path / "a.glb"
+    write_glb(path, [wedge(), textured()])
+    found, size = document(path), path.stat().st_size
+    assert struct.unpack_from("<4sII", path.read_bytes()) == (b"glTF", 2, size) and size % 4 == 0
+    for accessor in found["accessors"]:
+        view = found["bufferViews"][accessor["bufferView"]]
+        width = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}[accessor["type"]]
+        assert view["byteLength"] == 4 * width * accessor["count"] and view["byteOffset"] % 4 == 0
+    position = found["accessors"][found["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    assert position["max"] == pytest.approx([0.7, 0.5, 0.9])
+    write_glb(tmp_path / "b.glb", [wedge(), textured()])
+    assert (tmp_path / "b.glb").read_bytes() == path.read_bytes()
+
+
+def test_vertex_colours_are_linear_in_a_glb(tmp_path: Path):
+    path = tmp_path / "a.glb"
+    write_glb(path, [wedge()])
+    found, content = document(path), path.read_bytes()
+    accessor = found["accessors"][found["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"]]
+    view = found["bufferViews"][accessor["bufferView"]]
+    start = len(content) - found["buffers"][0]["byteLength"] + view["byteOffset"]
+    stored = np.frombuffer(content, "<f4", 12, start).reshape(4, 3)
+    assert stored[1, 1] == pytest.approx(0.21404, abs=1e-5)  # of 0.5
+
+
+def tree(tmp_path: Path, nodes: list[dict[str, Any]], more: dict[str, Any] | None = None) -> Path:
+    """A .gltf of the wedge under other nodes, its buffer beside it."""
+    write_glb(tmp_path / "a.glb", [wedge()])
+    found = document(tmp_path / "a.glb")
+    content = (tmp_path / "a.glb").read_bytes()
+    buffer = content[-found["buffers"][0]["byteLength"] :]
+    (tmp_path / "the buffer.bin").write_bytes(buffer)
+    found["buffers"][0]["uri"] = "the%20buffer.bin"
+    path = tmp_path / "a.gltf"
+    path.write_text(
+        json.dumps({**found, "nodes": nodes, "scenes": [{"nodes": [0]}], **(more or {})})
+    )
+    return path
+
+
+def test_nodes_are_placed_by_all_above_them(tmp_path: Path):
+    half = 0.5**0.5
+    nodes = [
+        {"children": [1], "translation": [1.0, 2.0, 3.0]},
+        {"mesh": 0, "rotation": [0.0, half, 0.0, half], "scale": [2.0, 1.0, 0.5]},
+    ]
+    (part,) = read_gltf(tree(tmp_path, nodes))
+    x, y, z = to_y_up(wedge().vertices).unbind(-1)
+    expected = torch.stack([0.5 * z + 1, y + 2, -2 * x + 3], -1)  # a quarter turn about y
+    torch.testing.assert_close(part.vertices, expected)
+
+
+def test_a_mirrored_node_is_not_inside_out(tmp_path: Path):
+    from dreamlift.geometry.mesh import vertex_normals, volumes
+
+    matrix = torch.diag(torch.tensor([-1.0, 2.0, 1.0, 1.0]))
+    matrix[0, 3] = 5.0
+    nodes = [{"mesh": 0, "matrix": matrix.T.flatten().tolist()}]
+    (part,) = read_gltf(tree(tmp_path, nodes))
+    assert float(volumes(part.vertices, part.faces).sum()) > 0
+    assert float(part.vertices[:, 0].min()) == pytest.approx(5 - 0.7)
+    assert part.normals is not None
+    assert bool(((part.normals * vertex_normals(part.vertices, part.faces)).sum(-1) > 0.3).all())
+
+
+def test_a_texture_transform_moves_the_coordinates(tmp_path: Path):
+    path = tmp_path / "a.glb"
+    write_glb(path, [textured()])
+    found = document(path)
+    material = found["materials"][0]["pbrMetallicRoughness"]
+    material["baseColorTexture"]["extensions"] = {
+        "KHR_texture_transform": {"offset": [0.25, 0.5], "scale": [2.0, 3.0]}
+    }
+    content = path.read_bytes()
+    found["buffers"][0]["uri"] = "a.bin"
+    (tmp_path / "a.bin").write_bytes(content[-found["buffers"][0]["byteLength"] :])
+    (tmp_path / "b.gltf").write_text(json.dumps(found))
+    (part,) = read_gltf(tmp_path / "b.gltf")
+    u, v = textured().uv.unbind(-1)
+    expected = torch.stack([2 * u + 0.25, 1 - (3 * (1 - v) + 0.5)], -1)
+    torch.testing.assert_close(part.uv, expected)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"extensionsRequired": ["KHR_draco_mesh_compression"]}, "gltf-transform"),
+        ({"extensionsRequired": ["ACME_quads"]}, "requires ACME_quads"),
+        ({"asset": {"version": "1.0"}}, "version 2 is read"),
+        ({"meshes": []}, "not valid glTF"),
+        ({"buffers": [{"uri": "gone.bin", "byteLength": 9}]}, "needs gone.bin beside it"),
+        ({"nodes": [{"children": [0]}]}, "round in a circle"),
+        ({"nodes": [{}]}, "no triangles"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, more: dict[str, Any], said: str):
+    with pytest.raises(BadInput, match=said):
+        read_mesh(tree(tmp_path, [{"mesh": 0}], more))
+
+
+def test_files_that_are_no_meshes_are_refused(tmp_path: Path):
+    write_glb(tmp_path / "a.glb", [wedge()])
+    (tmp_path / "cut.glb").write_bytes((tmp_path / "a.glb").read_bytes()[:700])
+    (tmp_path / "empty.obj").write_text("# nothing\n")
+    for name, said in [
+        ("cut.glb", "cut short"),
+        ("absent.glb", "does not exist"),
+        ("a.docx", "no mesh file"),
+        ("empty.obj", "cannot be read"),
+    ]:
+        with pytest.raises(BadInput, match=said):
+            read_mesh(tmp_path / name)
+
+
+def test_draco_files_are_refused_with_the_way_out():
+    with pytest.raises(BadInput, match="Draco|draco.*without compression"):
+        read_mesh(shared_data("data", "meshes", "kenney_market_draco", "croissant.gltf"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kaykit_city/car_sedan.gltf",
+        "kenney_kits_racing/vehicle-truck-red.glb",
+        "kenney_market/ambulance.glb",
+        "pytorch3d_cow/cow.glb",
+        "trimesh_models/BoxTextured.glb",
+        "trimesh_models/Duck.glb",
+    ],
+)
+def test_our_reader_agrees_with_trimesh(name: str):
+    import trimesh
+
+    path = shared_data("data", "meshes", *name.split("/"))
+    scene, parts = trimesh.load_scene(path, process=False), read_mesh(path)
+    assert sum(len(part.faces) for part in parts) == sum(
+        len(scene.geometry[scene.graph[node][1]].faces) for node in scene.graph.nodes_geometry
+    )
+    low, high = bounds(parts)
+    np.testing.assert_allclose(to_y_up(torch.stack([low, high])), scene.bounds, atol=1e-4)
+
+
+def test_fitted_fills_a_ball():
+    (part,) = fitted([wedge()], radius=0.8)
+    assert float(part.vertices.norm(dim=-1).max()) == pytest.approx(0.8)
+    low, high = bounds([part])
+    torch.testing.assert_close(low, -high)
+
+
+def test_a_surface_with_a_texture_needs_uv():
+    with pytest.raises(ValueError, match="no uv"):
+        replace(textured(), uv=None)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pictures_come_back_to_the_level(tmp_path: Path, channels: int):
+    image = (torch.rand(6, 9, channels, generator=rng(1)) * 255).round() / 255
+    save_png(tmp_path / "a.png", image)
+    again = load_image(tmp_path / "a.png")
+    torch.testing.assert_close(again, image.expand(6, 9, max(channels, 3)), atol=1e-6, rtol=0)
+
+
+def test_pictures_that_are_none_are_refused(tmp_path: Path):
+    (tmp_path / "a.png").write_text("no picture")
+    for name, said in [("a.png", "not a picture"), ("b.png", "Cannot read")]:
+        with pytest.raises(BadInput, match=said):
+            load_image(tmp_path / name)
+    with pytest.raises(ValueError, match="not 2"):
+        save_png(tmp_path / "c.png", torch.zeros(3, 3, 2))
+
+
+def test_a_sheet_has_its_pictures_in_reading_order():
+    images = torch.arange(5.0)[:, None, None, None].expand(5, 8, 10, 3) / 10
+    sheet = contact_sheet(images, columns=3, gap=2)
+    assert sheet.shape == (2 * 10 + 2, 3 * 12 + 2, 3)
+    centres = [
+        sheet[2 + 4 + 10 * row, 2 + 5 + 12 * column, 0] for row in (0, 1) for column in range(3)
+    ]
+    levels = [round(float(c) * 10) for c in centres]
+    assert levels == [0, 1, 2, 3, 4, 10]  # white where there is no sixth
+    assert strip(images).shape == (8, 50, 3)
+
+
+def test_labels_stand_under_their_pictures():
+    images = torch.zeros(2, 40, 60, 3)
+    plain, labelled = (
+        contact_sheet(images, columns=2),
+        contact_sheet(images, columns=2, labels=["a", "b"]),
+    )
+    assert labelled.shape[0] > plain.shape[0]
+    ink = (labelled[46:] < 0.5).any(-1)
+    assert bool(ink[:, :66].any()) and bool(ink[:, 66:].any())
+    with pytest.raises(ValueError, match="2 pictures need 2 labels"):
+        contact_sheet(images, columns=2, labels=["a"])
+
+
+def test_a_film_has_its_frames_in_a_format_browsers_play(tmp_path: Path):
+    import av
+
+    frames = [torch.full((32, 48, 3), k / 4) for k in range(5)]
+    save_mp4(tmp_path / "a.mp4", frames, fps=12)
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        (stream,) = film.streams.video
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height, float(stream.average_rate)) == (48, 32, 12.0)
+        levels = [frame.to_ndarray(format="rgb24").mean() / 255 for frame in film.decode(video=0)]
+    assert levels == pytest.approx([0, 0.25, 0.5, 0.75, 1.0], abs=0.02)
+    assert (tmp_path / "a.mp4").read_bytes().find(b"moov") < 100  # the index comes first
+
+
+def test_films_that_cannot_be_made_leave_nothing(tmp_path: Path):
+    for frames, said in [([torch.zeros(3, 4, 3)], "even"), ([], "one frame")]:
+        with pytest.raises(ValueError, match=said):
+            save_mp4(tmp_path / "a.mp4", frames)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path):
+    path = tmp_path / "deep" / "a.txt"
+    with atomic(path) as file:
+        file.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic(path) as file:
+        file.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_pil_reads_our_png(tmp_path: Path):
+    image = torch.zeros(2, 3, 3)
+    image[1, 2, 0] = 1.0
+    save_png(tmp_path / "a.png", image)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.getpixel((2, 1)) == (255, 0, 0)
+        assert picture.getpixel((0, 0)) == (0, 0, 0)
+
+
+def triangles(indices: list[int], mode: int) -> Tensor:
+    from dreamlift.io.gltf_read import _triangles
+
+    return _triangles(torch.tensor(indices), mode)
+
+
+def test_strips_and_fans_become_triangles():
+    assert triangles([4, 5, 6, 7], 5).tolist() == [[4, 5, 6], [5, 7, 6]]
+    assert triangles([4, 5, 6, 7], 6).tolist() == [[4, 5, 6], [4, 6, 7]]
+    assert triangles([4, 5, 6, 7, 8, 9], 4).tolist() == [[4, 5, 6], [7, 8, 9]]

@@ -1,0 +1,74 @@
+"""A run that is killed and continued ends with the bits of one that never was."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from killable import work
+from tiny import bits
+
+from dreamlift.run import Run
+
+SCRIPT = Path(__file__).with_name("killable.py")
+MOMENTS = {"step:6": 4, "write:2": 4, "rename:2": 4, "rename:1": None, "export": 12}
+"""When to die, and how many steps the checkpoint that survives has done (None: there is none)."""
+
+
+def start(folder: Path, *moment: str) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parents[1])])
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder), *moment],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+    )
+
+
+def outcome(folder: Path, steps: int = 12) -> dict[str, bytes]:
+    """Run (or continue) to the end here; everything that must be equal."""
+    found = bits(work(folder, steps=steps))
+    found["metrics"] = (folder / "metrics.jsonl").read_bytes()
+    found["asset"] = (folder / "asset.bin").read_bytes()
+    return found
+
+
+def test_a_killed_run_continues_with_the_same_bits(tmp_path: Path) -> None:
+    process = start(tmp_path, *MOMENTS)
+    expected = outcome(tmp_path / "whole")
+    ends = process.communicate(timeout=120)[0].decode().splitlines()
+    assert ends == [f"{moment} {-signal.SIGKILL}" for moment in MOMENTS]
+    for moment, steps in MOMENTS.items():
+        checkpoint = tmp_path / moment / "only" / "checkpoint.safetensors"
+        assert checkpoint.exists() == (steps is not None), moment
+        assert steps is None or (Run(tmp_path / moment, "only").load() or {})["step"] == steps
+        assert not (tmp_path / moment / "asset.bin").exists(), moment
+        assert outcome(tmp_path / moment) == expected, moment
+        assert not list((tmp_path / moment).rglob(".*.tmp*")), moment
+
+
+@pytest.mark.slow
+def test_twenty_random_kills_change_no_bit(tmp_path: Path) -> None:
+    expected = outcome(tmp_path / "whole", steps=600)
+    moments = random.Random(0)
+    for kill in range(20):
+        folder = tmp_path / f"{kill % 4}"  # four runs, each killed five times
+        before = steps_logged(folder)
+        process = start(folder, "slowly")
+        while process.poll() is None and steps_logged(folder) == before:
+            time.sleep(0.01)
+        time.sleep(moments.random())
+        process.kill()
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
+    for index in range(4):
+        assert outcome(tmp_path / f"{index}", steps=600) == expected
+
+
+def steps_logged(folder: Path) -> str:
+    """The last line of a run's metrics."""
+    file = folder / "metrics.jsonl"
+    return file.read_text().rpartition("\n")[0].rpartition("\n")[2] if file.exists() else ""
