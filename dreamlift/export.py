@@ -76,6 +76,12 @@ class Finish:
     """Side of the turntable's and the contact sheet's pictures, in pixels; even."""
 
 
+DRAFT = Finish(resolution=112, faces=10_000, frames=36)
+"""A few seconds on one core."""
+FULL = Finish(resolution=192, texture=1024, frames=96, size=384)
+"""Half a minute on one core."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What was made of a volume."""

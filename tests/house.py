@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 
 LAYERS = (
-    {"errors", "step", "diffusion", "words", "geometry", "io", "weights"},
+    {"errors", "step", "memory", "diffusion", "words", "geometry", "io", "weights"},
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
     {"fit", "observers", "edit", "generators", "learn", "export"},
     {"recipes"},
-    {"cli", "studio", "batch", "evaluate", "__main__"},
+    {"cli", "api", "studio", "batch", "evaluate", "__main__"},
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
@@ -31,7 +31,11 @@ NEIGHBOURS = {
     ("views", "scene"),
     ("captures", "scene"),
     ("observers", "fit"),
+    ("cli", "api"),
     ("cli", "batch"),
+    ("api", "evaluate"),
+    ("batch", "api"),
+    ("studio", "api"),
     ("cli", "evaluate"),
     ("cli", "studio"),
     ("batch", "evaluate"),

@@ -35,16 +35,21 @@ class Words:
 
     def check(self, text: str) -> None:
         """Refuse a caption whose things or relations these weights have no picture of."""
-        graph = parse(text)
-        said = [(thing.noun, self.nouns, "object") for thing in graph.things]
-        said += [(link.relation, self.relations, "relation") for link in graph.links]
-        for word, known, kind in said:
-            if word not in known:
-                raise UnknownWord(
-                    f"The embedded prior knows the word {word!r}, but has never seen such an "
-                    f"{kind}. Nearest it has seen: {', '.join(nearest(word, known))}. Use one of "
-                    "these, or a prior with an open vocabulary."
-                )
+        refuse_unseen(text, self.nouns, self.relations)
+
+
+def refuse_unseen(text: str, nouns: tuple[str, ...], relations: tuple[str, ...]) -> None:
+    """UnknownWord, ValueError for a caption that cannot be read or names what was never seen."""
+    graph = parse(text)
+    said = [(thing.noun, nouns, "object") for thing in graph.things]
+    said += [(link.relation, relations, "relation") for link in graph.links]
+    for word, known, kind in said:
+        if word not in known:
+            raise UnknownWord(
+                f"The embedded prior knows the word {word!r}, but has never seen such an "
+                f"{kind}. Nearest it has seen: {', '.join(nearest(word, known))}. Use one of "
+                "these, or a prior with an open vocabulary."
+            )
 
 
 @cache

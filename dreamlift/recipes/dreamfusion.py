@@ -18,6 +18,7 @@ half of them textureless; orientation weight 1e-4 to 1e-2, opacity 1e-3 to 5e-3 
 a mean where score distillation's is a sum; ours are mean weights too, re-tuned).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -77,9 +78,20 @@ class DreamFusion:
     samples: int = 48
     """Samples along the diameter of the scene's ball."""
 
-    def run(self, run: Run, prior: Prior, observers: tuple[Observer, ...] = ()) -> Field:
+    def scene(self) -> Field:
+        """The field before the first step."""
+        return Field(init=self.init, samples=self.samples)
+
+    def run(
+        self,
+        run: Run,
+        prior: Prior,
+        observers: Sequence[Observer] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Field:
         """Make the field, or load it where the run has it."""
-        scene = Field(init=self.init, samples=self.samples)
+        scene = self.scene().to(device)
         views = Views()
         told = Directed(
             prior,

@@ -1,0 +1,9 @@
+"""What the tests of the learn room share."""
+
+from dreamlift.words import Graph, held
+
+
+def any_held(graph: Graph) -> bool:
+    """Whether a graph has a held-out composition."""
+    things = graph.things
+    return any(held(things[k.subject].noun, things[k.object].noun) for k in graph.links)
