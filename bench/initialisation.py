@@ -1,4 +1,4 @@
-"""What the first density, the guidance scale and clamping decide: {blob, fog} x scale x {clamped, raw}.
+"""What the first density, the guidance scale and clamping decide.
 
     python -m bench.initialisation OUT [--prior FOLDER] [--size 64] [--steps 450]
 

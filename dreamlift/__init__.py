@@ -1,5 +1,9 @@
 """Text and pictures to 3D by following a diffusion prior: x = g(phi, c).
 
+    import dreamlift
+    asset = dreamlift.generate("a frog on stilts")
+    asset.save("frog.glb")
+
 Importing the package costs nothing: each public name is fetched from its file when first used.
 """
 
@@ -7,9 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dreamlift.api import generate as generate
+    from dreamlift.api import resume as resume
     from dreamlift.cameras import Cameras as Cameras
     from dreamlift.cameras import orbit as orbit
     from dreamlift.cameras import turntable as turntable
+    from dreamlift.export import Asset as Asset
     from dreamlift.fit import Stage as Stage
     from dreamlift.lights import Light as Light
     from dreamlift.prior import Prior as Prior
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "generate": "api",
+    "resume": "api",
+    "Asset": "export",
     "Cameras": "cameras",
     "orbit": "cameras",
     "turntable": "cameras",

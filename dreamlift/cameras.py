@@ -6,7 +6,6 @@ Camera: OpenCV, x right, y down, z into the scene. Pixel (row i, column j) has i
 in world units.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -150,8 +149,3 @@ def turntable(
     """`views` cameras evenly around the object, the first at azimuth `offset` degrees."""
     azimuth = torch.arange(views) * (360.0 / views) + offset
     return orbit(azimuth, torch.full((views,), float(elevation)), size=size)
-
-
-def fov_from_focal(multiplier: float) -> float:
-    """Vertical field of view (degrees) of DreamFusion's focal length, `multiplier` x width."""
-    return 2 * math.degrees(math.atan(0.5 / multiplier))

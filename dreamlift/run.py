@@ -88,7 +88,10 @@ class Run:
         """The settings and the versions of the packages that the run was started with."""
         file = self.path / CONFIG
         try:
-            return cast("dict[str, Any]", json.loads(file.read_text()))
+            found = json.loads(file.read_text())
+            if not isinstance(found, dict):
+                raise ValueError("it holds no settings")
+            return cast("dict[str, Any]", found)
         except ValueError as error:
             raise BadInput(
                 f"{file} is damaged ({error}). Delete {self.path} and start again."

@@ -6,16 +6,15 @@ A caption names a subject and at most three more things, each bound to an earlie
     a chair in the shape of an avocado
     a dog wearing a red hat, blue scarf
 
-`parse` reads a sentence into a `Graph` (what is meant), `phrase` writes one in one of many ways.
+`parse` reads a sentence into a `Graph` (what is meant); `phrases.phrase` writes one.
 Words of later versions have their ids from the first day, so models grow without starting over.
 """
 
 import difflib
-import random
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
@@ -305,61 +304,16 @@ def owners(text: str) -> list[int]:
     return _read(text).owner
 
 
-def _article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
-
-
-def _name(thing: Thing, rng: random.Random | None, article: bool = True) -> str:
-    noun = thing.noun
-    others = [s for s, n in SYNONYMS.items() if n == noun]
-    if rng is not None and others and rng.random() < 0.15:
-        noun = rng.choice(others)
-    said = [w for w in (thing.size, thing.colour, thing.pattern) if w]
-    words = " ".join([*said, noun])
-    return words if noun == "stilts" or not article else _article(words)
-
-
-def phrase(graph: Graph, rng: random.Random | None = None) -> str:
-    """A caption for a graph: the plain one, or with `rng` one of the many ways to say it."""
-    text = _name(graph.subject, rng)
-    last: Link | None = None
-    for link in graph.links:
-        other = graph.things[link.object]
-        way = RELATIONS[link.relation][0] if rng is None else rng.choice(RELATIONS[link.relation])
-        if link.relation == "on stilts":
-            text += f" {way}".replace("stilts", _name(other, rng))
-        elif last is not None and (last.relation, last.subject) == (link.relation, link.subject):
-            text += f", {_name(other, rng, article=rng is None or rng.random() < 0.5)}"
-        else:
-            text += f" {way} {_name(other, rng)}"
-        last = link
-    if graph.untextured:
-        bare = re.sub(r"^an? ", "", text)
-        text = _article(f"{UNTEXTURED} {bare}")
-    if rng is not None:
-        text = _decorate(text, rng)
-    return f"{text}, {graph.view}" if graph.view else text
-
-
-def _decorate(text: str, rng: random.Random) -> str:
-    """Add words of real prompts that change nothing."""
-    if rng.random() < 0.12:
-        first, _, rest = text.partition(" ")
-        if first in ("a", "an"):
-            text = _article(f"{rng.choice(DECORATION[5:12])} {rest}")
-    if rng.random() < 0.15:
-        text = f"{rng.choice(NEUTRAL)} {text}"
-    if rng.random() < 0.08:
-        text = f"{text}, {rng.choice(DECORATION[:5])}"
-    return text
-
-
-def colourless(graph: Graph) -> Graph:
-    """The graph without colours and patterns: what an untextured picture can show."""
-    things = tuple(replace(thing, colour=None, pattern=None) for thing in graph.things)
-    return replace(graph, things=things, untextured=True)
-
-
 def untextured(text: str) -> str:
-    """The caption of the same object without colours, said to be untextured."""
-    return phrase(colourless(parse(text)))
+    """The sentence for a picture without colours: no colour words, and said to be untextured.
+
+    Any sentence will do, known words or not; phrases such as "a photo of" are dropped.
+    """
+    said = text.strip()
+    for opening in NEUTRAL:
+        if said.lower().startswith(opening + " "):
+            said = said[len(opening) + 1 :]
+    kept = [w for w in said.split() if w.lower().strip(",") not in (*COLOURS, *PATTERNS)]
+    if kept and kept[0].lower() in ("a", "an", "the"):
+        kept = kept[1:]
+    return " ".join(["an", UNTEXTURED, *kept])

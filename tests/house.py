@@ -12,13 +12,24 @@ from functools import cache
 from pathlib import Path
 
 LAYERS = (
-    {"errors", "step", "memory", "diffusion", "words", "geometry", "io", "weights"},
+    {
+        "errors",
+        "step",
+        "memory",
+        "diffusion",
+        "schedules",
+        "words",
+        "phrases",
+        "geometry",
+        "io",
+        "weights",
+    },
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
     {"fit", "observers", "edit", "generators", "learn", "export"},
     {"recipes"},
-    {"cli", "api", "studio", "batch", "evaluate", "__main__"},
+    {"cli", "api", "doctor", "studio", "batch", "evaluate", "__main__"},
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
@@ -26,6 +37,8 @@ NEIGHBOURS = {
     ("io", "errors"),
     ("io", "geometry"),
     ("words", "errors"),
+    ("phrases", "words"),
+    ("schedules", "diffusion"),
     ("prior", "scene"),
     ("render", "scene"),
     ("views", "scene"),
@@ -33,6 +46,7 @@ NEIGHBOURS = {
     ("observers", "fit"),
     ("cli", "api"),
     ("cli", "batch"),
+    ("cli", "doctor"),
     ("api", "evaluate"),
     ("batch", "api"),
     ("studio", "api"),

@@ -10,7 +10,6 @@ from conftest import rng
 from dreamlift.cameras import (
     FRAME,
     Cameras,
-    fov_from_focal,
     look_at,
     orbit,
     spherical,
@@ -196,11 +195,6 @@ def test_a_turntable_goes_evenly_round() -> None:
     expected = torch.tensor([10.0, 82, 154, -134, -62])
     torch.testing.assert_close(cameras.azimuth, expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(cameras.elevation, torch.full((5,), 15.0), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(("focal", "fov"), [(0.7, 71.08), (1.0, 53.13), (1.35, 40.65)])
-def test_dreamfusion_s_focal_lengths(focal: float, fov: float) -> None:
-    assert fov_from_focal(focal) == pytest.approx(fov, abs=0.005)
 
 
 @pytest.mark.gpu

@@ -5,7 +5,8 @@ import torch
 from conftest import rng
 
 from dreamlift import diffusion
-from dreamlift.diffusion import Cosine, Flow, Schedule, scaled_linear
+from dreamlift.diffusion import Cosine, Schedule
+from dreamlift.schedules import Flow, scaled_linear
 
 SCHEDULES = [Cosine(), Flow(), scaled_linear()]
 

@@ -219,6 +219,22 @@ def test_the_baked_colour_is_what_a_camera_sees():
     torch.testing.assert_close(color, expected, atol=0.07, rtol=0)
 
 
+@pytest.mark.parametrize(("flesh", "skin_seen"), [(0.58, 0.98), (0.684, 0.5)])
+def test_the_skin_is_baked_and_not_the_flesh_nor_the_air(flesh: float, skin_seen: float):
+    """A thick skin hides the flesh; one thinner than a cell still shows more of itself."""
+    skin, inside, air = torch.eye(3)
+
+    class Fruit(Ball):
+        def albedo(self, points: Tensor) -> Tensor:
+            r = (points - self.centre).norm(dim=-1, keepdim=True)
+            return torch.where(r > 0.74, air, torch.where(r < flesh, inside, skin))
+
+    surface, _, _ = extract(Fruit(), QUICK)
+    assert surface.uv is not None and surface.texture is not None
+    seen = sample(surface.texture, surface.uv[surface.faces].mean(1)).mean(0)
+    assert float(seen[0]) > skin_seen and float(seen[2]) < 0.02
+
+
 def test_a_field_is_a_volume():
     scene = Field(resolution=33, optical_depth=40.0, init="blob")
     assert isinstance(scene, Volume)

@@ -9,14 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-from killable import work
+from killable import whole, work
 from tiny import bits
 
+from dreamlift.export import FILES, Asset
+from dreamlift.priors.source import Source
 from dreamlift.run import Run
 
 SCRIPT = Path(__file__).with_name("killable.py")
-MOMENTS = {"step:6": 4, "write:2": 4, "rename:2": 4, "rename:1": None, "export": 12}
+MOMENTS = {"step:6": 4, "write:2": 4, "rename:2": 4, "rename:1": None}
 """When to die, and how many steps the checkpoint that survives has done (None: there is none)."""
+EXPORTS = ("asset.glb", "asset.mtl", "turntable.mp4", "report.json")
+"""Files that are half written when a whole `generate` dies."""
 
 
 def start(folder: Path, *moment: str) -> subprocess.Popen[bytes]:
@@ -32,7 +36,6 @@ def outcome(folder: Path, steps: int = 12) -> dict[str, bytes]:
     """Run (or continue) to the end here; everything that must be equal."""
     found = bits(work(folder, steps=steps))
     found["metrics"] = (folder / "metrics.jsonl").read_bytes()
-    found["asset"] = (folder / "asset.bin").read_bytes()
     return found
 
 
@@ -45,9 +48,32 @@ def test_a_killed_run_continues_with_the_same_bits(tmp_path: Path) -> None:
         checkpoint = tmp_path / moment / "only" / "checkpoint.safetensors"
         assert checkpoint.exists() == (steps is not None), moment
         assert steps is None or (Run(tmp_path / moment, "only").load() or {})["step"] == steps
-        assert not (tmp_path / moment / "asset.bin").exists(), moment
         assert outcome(tmp_path / moment) == expected, moment
         assert not list((tmp_path / moment).rglob(".*.tmp*")), moment
+
+
+def test_an_object_half_exported_is_exported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start(tmp_path, *[f"export:{name}" for name in EXPORTS])
+    monkeypatch.setattr(Source, "load", Source.load)  # `whole` replaces it
+    expected = made(whole(tmp_path / "whole"))
+    ends = process.communicate(timeout=120)[0].decode().splitlines()
+    assert ends == [f"export:{name} {-signal.SIGKILL}" for name in EXPORTS]
+    for name in EXPORTS:
+        folder = tmp_path / f"export:{name}"
+        assert not (folder / name).exists(), name
+        again = made(whole(folder))
+        assert [file for file in expected if again[file] != expected[file]] == [], name
+        assert not list(folder.rglob(".*.tmp*")), name
+
+
+def made(asset: Asset) -> dict[str, bytes]:
+    """All that a finished run holds, as bytes."""
+    assert asset.report is not None and asset.report.faces > 100
+    found = {name: (asset.folder / name).read_bytes() for name in (*FILES, "metrics.jsonl")}
+    scene = (Run(asset.folder).load() or {})["scene"]
+    return found | {name: value.numpy().tobytes() for name, value in scene.items()}
 
 
 @pytest.mark.slow

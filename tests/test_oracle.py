@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dreamlift.cameras import orbit
-from dreamlift.diffusion import Cosine, scaled_linear
+from dreamlift.diffusion import Cosine
 from dreamlift.guidance.prompts import Directed, Sentence, sided
 from dreamlift.guidance.scores import cfg
 from dreamlift.lights import Light
@@ -14,6 +14,7 @@ from dreamlift.prior import Prior, Prompt
 from dreamlift.priors import oracle
 from dreamlift.priors.oracle import Oracle, picture
 from dreamlift.scene import Rendering, Shot
+from dreamlift.schedules import scaled_linear
 
 
 def lamp(shot: Shot) -> Rendering[None]:

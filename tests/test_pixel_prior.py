@@ -13,12 +13,13 @@ from test_scores import some_shot
 from torch import Tensor, nn
 
 from dreamlift import diffusion
-from dreamlift.diffusion import Cosine, Table, add_noise, eps_from_v
+from dreamlift.diffusion import add_noise, eps_from_v
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Embedding, Prior, Prompt
 from dreamlift.priors import pixel
+from dreamlift.priors.folder import from_folder
 from dreamlift.priors.pixel import Pixel
 from dreamlift.step import Step
 
@@ -78,7 +79,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def load(folder: Path, *, mask: bool = True, **options: Any) -> Pixel:
-    return Pixel.from_folder(folder, Words(mask), **{"dtype": torch.float32, **options})
+    return from_folder(folder, Words(mask), **{"dtype": torch.float32, **options})
 
 
 def asked(prior: Pixel) -> list[dict[str, Any]]:
@@ -284,16 +285,6 @@ def test_the_best_dtype_is_bf16_only_where_it_is_native(monkeypatch: pytest.Monk
     assert pixel.best_dtype("meta") == torch.float32
 
 
-@pytest.mark.parametrize("beta_schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"])
-def test_schedules_are_those_of_diffusers(beta_schedule: str):
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-    theirs = DDPMScheduler(beta_schedule=beta_schedule, beta_start=0.0009, beta_end=0.013)
-    ours = pixel.schedule_from_config(theirs.config)
-    assert isinstance(ours, Table)
-    torch.testing.assert_close(ours.alpha_bar, theirs.alphas_cumprod, atol=1e-6, rtol=1e-4)
-
-
 def test_our_ddim_is_diffusers_ddim(folders: dict[str, Path]):
     """Ten leading steps of both, through the adapter and through the raw network, and clamped."""
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -321,10 +312,6 @@ def test_our_ddim_is_diffusers_ddim(folders: dict[str, Path]):
                 prior.schedule, lambda z_t, t: prior.eps(z_t, t, told)[0], start, times, clamp=clamp
             )
         torch.testing.assert_close(ours, z, atol=5e-4, rtol=1e-3)
-
-
-def test_our_own_continuous_schedule_can_be_named():
-    assert pixel.schedule_from_config({"_class_name": "Cosine"}) == Cosine()
 
 
 def test_unknown_words_are_the_towers_error(folders: dict[str, Path]):

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from dreamlift import diffusion
-from dreamlift.diffusion import Table, add_noise, per_sample
+from dreamlift.diffusion import add_noise, per_sample
 from dreamlift.guidance import prompts, regularizers, scores, sds, times
 from dreamlift.priors import oracle
 from dreamlift.scene import Shot
+from dreamlift.schedules import Table
 from dreamlift.step import Step
 from dreamlift.views import direction
 
@@ -122,10 +123,6 @@ def colours_everywhere(self: prompts.Directed, shot: Shot) -> Any:
     shares = self._weights(shot.cameras.azimuth, shot.cameras.elevation)
     mix = zip(self._textured, prompts.DIRECTIONS, strict=True)
     return self._prior.condition([(e, shares[side]) for e, side in mix], shot)
-
-
-def facing_away(weights: Tensor, normals: Tensor, directions: Tensor) -> Tensor:
-    return weights * (normals * directions).sum(-1).clamp_min(0).square()
 
 
 def linear_betas() -> Table:
@@ -258,22 +255,6 @@ PROMPTS = {
 }  # fmt: skip
 
 REGULARIZERS = {
-    "weights not detached": (
-        regularizers, "orientation", lambda w, n, v, rays: facing_away(w, n, v).sum() / rays,
-        "orientation",
-    ),
-    "facing normals punished": (
-        regularizers, "orientation",
-        lambda w, n, v, rays: facing_away(w.detach(), n, -v).sum() / rays, "orientation",
-    ),
-    "mean over samples": (
-        regularizers, "orientation", lambda w, n, v, rays: facing_away(w.detach(), n, v).mean(),
-        "orientation",
-    ),
-    "normals detached": (
-        regularizers, "orientation",
-        lambda w, n, v, rays: facing_away(w.detach(), n.detach(), v).sum() / rays, "orientation",
-    ),
     "opacity without .01": (regularizers, "opacity", lambda alpha: alpha.abs().mean(), "opacity"),
     "entropy in nats": (regularizers, "entropy", lambda a: -(half(a) + half(1 - a)), "entropy"),
     "entropy of alpha alone": (

@@ -31,28 +31,6 @@ def check_sparsity() -> None:
     assert float(regularizers.sparsity(density)) == pytest.approx(golden)
 
 
-def samples() -> tuple[Tensor, Tensor, Tensor]:
-    """Two samples: one faces away by 60 degrees from the ray, one faces the camera."""
-    weights = torch.tensor([0.3, 0.6], requires_grad=True)
-    directions = torch.tensor([[0.0, 0, -1], [1, 0, 0]])
-    normals = torch.tensor([[0.0, 3**0.5 / 2, -0.5], [-0.8, 0.6, 0]], requires_grad=True)
-    return weights, normals, directions
-
-
-def check_orientation() -> None:
-    """Only the sample that faces away counts: .3 x .5^2 over 4 rays, by hand."""
-    weights, normals, directions = samples()
-    loss = regularizers.orientation(weights, normals, directions, rays=4)
-    assert loss.item() == pytest.approx(0.3 * 0.25 / 4)
-    assert loss.requires_grad
-    loss.backward()
-    assert weights.grad is None or not weights.grad.any()
-    assert normals.grad is not None
-    expected = torch.zeros(2, 3)
-    expected[0, 2] = -0.3 * 2 * 0.5 / 4
-    torch.testing.assert_close(normals.grad, expected)
-
-
 def test_opacity_golden_values():
     check_opacity()
 
@@ -63,22 +41,6 @@ def test_entropy_golden_values():
 
 def test_sparsity_golden_values():
     check_sparsity()
-
-
-def test_orientation_counts_only_what_faces_away_and_leaves_the_weights_alone():
-    check_orientation()
-
-
-def test_a_convex_object_seen_from_outside_has_no_orientation_loss():
-    """Points of a sphere with their true normals, seen along rays that reach them from outside."""
-    normals = torch.nn.functional.normalize(torch.randn(200, 3, generator=rng(1)), dim=-1)
-    camera = torch.tensor([4.0, 1.0, 0.5])
-    directions = torch.nn.functional.normalize(normals - camera, dim=-1)
-    visible = (normals * directions).sum(-1) < 0
-    weights = torch.rand(200, generator=rng(2))
-    for mask, faces in ((visible, True), (~visible, False)):
-        loss = regularizers.orientation(weights[mask], normals[mask], directions[mask], rays=9)
-        assert (loss.item() == 0) is faces
 
 
 @pytest.mark.parametrize("name", ["opacity", "entropy"])

@@ -8,12 +8,13 @@ from conftest import rng
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.diffusion import Schedule, add_noise, scaled_linear, x0_from_eps
+from dreamlift.diffusion import Schedule, add_noise, x0_from_eps
 from dreamlift.guidance import scores
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.lights import Light
 from dreamlift.prior import Condition, Embedding, Prior, Prompt
 from dreamlift.scene import Shot
+from dreamlift.schedules import scaled_linear
 
 
 def some_shot(*azimuths: float, elevation: float = 10.0, light: Light | None = None) -> Shot:

@@ -7,12 +7,13 @@ from test_diffusion import at
 from test_scores import Recorder, some_shot
 from torch import Tensor
 
-from dreamlift.diffusion import Cosine, Schedule, per_sample, scaled_linear
+from dreamlift.diffusion import Cosine, Schedule, per_sample
 from dreamlift.guidance import scores, sds
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix
 from dreamlift.guidance.times import Uniform, uniform
 from dreamlift.priors.oracle import Oracle, picture
+from dreamlift.schedules import scaled_linear
 from dreamlift.step import Step
 
 RGB = torch.rand(4, 4, 3, generator=rng(1))

@@ -6,8 +6,9 @@ from conftest import rng
 from test_diffusion import ALPHA_BAR, at
 from test_scores import Recorder
 
-from dreamlift.diffusion import Cosine, scaled_linear
+from dreamlift.diffusion import Cosine
 from dreamlift.guidance import times
+from dreamlift.schedules import scaled_linear
 from dreamlift.step import Step
 
 

@@ -32,22 +32,6 @@ class Surface:
         if self.texture is not None and self.uv is None:
             raise ValueError(f"Part {self.name!r} has a texture but no uv. Give it uv (n 2).")
 
-    def to(self, device: torch.device | str) -> "Surface":
-        """The same part on another device."""
-
-        def move(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x.to(device)
-
-        return Surface(
-            self.vertices.to(device),
-            self.faces.to(device),
-            move(self.colors),
-            move(self.normals),
-            move(self.uv),
-            move(self.texture),
-            self.name,
-        )
-
 
 def face_cross(vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3"]:
     """Outward normals of the faces, as long as twice the faces' areas."""

@@ -1,7 +1,8 @@
-"""What a scene should be besides likely: pure functions of densities, weights and normals.
+"""What a scene should be besides likely: pure functions of opacities and densities.
 
 Each is a mean over the rays (or samples) it is given, so its weight does not depend on the size of
-the picture; score distillation sums over pixels, so these weights are large numbers.
+the picture; score distillation sums over pixels, so these weights are large numbers. The
+orientation loss needs every sample of a ray, and is integrated with it (render.volume).
 """
 
 import math
@@ -9,23 +10,6 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-
-def orientation(
-    weights: Float[Tensor, " n"],
-    normals: Float[Tensor, "n 3"],
-    directions: Float[Tensor, "n 3"],
-    *,
-    rays: int,
-) -> Float[Tensor, ""]:
-    """sum_i sg(w_i) max(0, n_i . v)^2 a ray: visible samples must face the camera.
-
-    Ref-NeRF's Eq. 11 with DreamFusion's stopped gradient of w (arXiv:2209.14988, App. A.2). The
-    samples of all rays stand one after another: w their shares of the pixel's colour, n unit
-    normals, v the unit directions of their rays, from the camera into the scene.
-    """
-    facing_away = (normals * directions).sum(-1).clamp_min(0)
-    return (weights.detach() * facing_away.square()).sum() / rays
 
 
 def opacity(alpha: Float[Tensor, "b h w 1"]) -> Float[Tensor, ""]:

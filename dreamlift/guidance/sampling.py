@@ -9,7 +9,11 @@ from torch import Tensor
 
 from dreamlift.diffusion import add_noise, eps_from_x0, x0_from_eps
 from dreamlift.guidance.scores import Score
+from dreamlift.io.images import contact_sheet
 from dreamlift.scene import Shot
+
+SHOWN = (0.2, 0.4, 0.55, 0.7, 0.85, 0.95)
+"""Noise levels of the strip's columns."""
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,28 @@ def trajectory(
         at, to = (schedule.snap(torch.full((len(z),), x, device=z.device)) for x in (t, s))
         z = add_noise(schedule, here.x0, to, eps_from_x0(schedule, z, at, here.x0))
     return steps
+
+
+def strip(score: Score, shot: Shot, *, steps: int, seed: int) -> Float[Tensor, "y x 3"]:
+    """How diffusion works, in four rows, for the first camera of a shot.
+
+    A sample with more and more noise, and what is guessed of it in one step; then how DDIM came
+    to that sample, from noise, and what it guessed on the way.
+    """
+    prior, at = score.prior, shot.cameras.K.device
+    rng = torch.Generator().manual_seed(seed)
+    like = prior.encode(torch.zeros(1, prior.size, prior.size, 3, device=at))
+    start, noise = (torch.randn(like.shape, generator=rng).to(like) for _ in range(2))
+    walk = trajectory(score, start, levels(steps), shot)
+    sample = walk[-1].x0
+    noisy = [noised(score, sample, t, noise, shot) for t in SHOWN]
+    passed = [min(walk, key=lambda step: abs(step.t - t)) for t in reversed(SHOWN)]
+    cells = [
+        *[(sample, "a sample"), *[(step.z_t, f"noised, t = {step.t:.2f}") for step in noisy]],
+        *[(sample, ""), *[(step.x0, f"guessed, t = {step.t:.2f}") for step in noisy]],
+        *[*[(step.z_t, f"DDIM, t = {step.t:.2f}") for step in passed], (sample, "where it ends")],
+        *[*[(step.x0, f"guessed, t = {step.t:.2f}") for step in passed], (sample, "")],
+    ]
+    pictures = torch.cat([prior.decode(z) for z, _ in cells]).clamp(0, 1).cpu()
+    large = pictures.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    return contact_sheet(large, columns=len(SHOWN) + 1, labels=[label for _, label in cells])

@@ -19,12 +19,13 @@ from torch import Tensor
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pictures, Pool
+from dreamlift.phrases import colourless, phrase
 from dreamlift.priors.clip import Clip, ClipShape
 from dreamlift.priors.text import load_tower
 from dreamlift.toybox.captions import neighbours
 from dreamlift.toybox.lists import canonical
 from dreamlift.views import Views, direction
-from dreamlift.words import CONTEXT, VIEWS, Graph, Thing, colourless, held, phrase, tokens
+from dreamlift.words import CONTEXT, VIEWS, Graph, Thing, held, tokens
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _differ(a: Thing, b: Thing) -> bool:
 
 
 def negatives(graph: Graph, view: str, n: int, rng: random.Random) -> list[Graph]:
-    """n near graphs that are false of the picture: now and then another view, mostly other things."""
+    """n near graphs that are false of the picture; now and then only the view is another."""
     out: list[Graph] = []
     near = neighbours(Graph(graph.things, graph.links), rng)
     while len(out) < n:
@@ -165,7 +166,9 @@ def train(
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         pool.bring(step)
         rng = random.Random(f"clip {recipe.seed} {step}")
-        value, right = score(quiz(pool.draw(recipe.batch, step, said=recipe.said), recipe.hard, rng))
+        value, right = score(
+            quiz(pool.draw(recipe.batch, step, said=recipe.said), recipe.hard, rng)
+        )
         return value, {"right": float(right)}
 
     @torch.no_grad()

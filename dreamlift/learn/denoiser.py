@@ -6,6 +6,7 @@ attention grounded in what it names. First at half resolution (three times the p
 then at full.
 """
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +26,12 @@ from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pictures, Pool
+from dreamlift.phrases import phrase
 from dreamlift.priors.pixel import camera_numbers
 from dreamlift.priors.text import TextTower, load_tower
+from dreamlift.toybox.captions import DRAWN_NOUNS, DRAWN_RELATIONS
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, owners, phrase, tokens
+from dreamlift.words import CONTEXT, owners, tokens
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -207,7 +210,7 @@ SHEET = (
 def train(
     folder: Path, tower: Path, recipe: Recipe | None = None, *, minutes: float | None = None
 ) -> None:
-    """Train in `folder` with the tower of folder `tower`; leaves folder/unet. Resumes."""
+    """Train in `folder` with the tower of folder `tower`; leaves folder/text-to-image. Resumes."""
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -235,4 +238,23 @@ def train(
 
     training.run(teacher, watch, watch_every=1000)
     with training.averaged():
-        unet.save_pretrained(folder / "unet")
+        ship(unet, encoder, folder / "text-to-image")
+
+
+def ship(unet: Any, tower: TextTower, folder: Path) -> None:
+    """Write what the embedded prior loads: unet/ (half precision), scheduler/, tower/, words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = make_unet(tuple(unet.config["block_out_channels"]))
+    half.load_state_dict(unet.state_dict())
+    half.half().save_pretrained(folder / "unet")
+    tower.save(folder / "tower")
+    scheduler = {
+        "_class_name": "Cosine",
+        "num_train_timesteps": int(CLOCK) + 1,
+        "prediction_type": "v_prediction",
+    }
+    known = {"nouns": DRAWN_NOUNS, "relations": DRAWN_RELATIONS}
+    for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", known)):
+        path = folder / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n")

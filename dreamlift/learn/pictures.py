@@ -18,12 +18,13 @@ from torch import Tensor
 from dreamlift.cameras import Cameras
 from dreamlift.geometry.primitives import pack
 from dreamlift.lights import Light, shade
+from dreamlift.phrases import colourless
 from dreamlift.render.trace import Traced, trace
 from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.paint import colour, level, palette, rainbows, spans, stacked
 from dreamlift.views import Views, direction
-from dreamlift.words import Graph, colourless
+from dreamlift.words import Graph
 
 THINGS = 2
 """Things of a drawn scene, at most."""

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamlift.phrases import phrase
 from dreamlift.prior import Aligner
 from dreamlift.toybox.captions import (
     DRAWN_NOUNS,
@@ -24,7 +25,7 @@ from dreamlift.toybox.captions import (
 from dreamlift.toybox.lists import Category, among, shapes_among
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.views import Views
-from dreamlift.words import Graph, Link, Thing, phrase
+from dreamlift.words import Graph, Link, Thing
 
 CATEGORIES: tuple[Category, ...] = ("single", "trained pair", "held-out pair")
 

@@ -27,7 +27,7 @@ class Elsewhere(Views):
     elevation: tuple[float, float] = (-15.0, 80.0)
     distance: tuple[float, float] = (2.8, 6.0)
     shares: tuple[float, float, float] = (0.35, 0.35, 0.30)
-    ambient: tuple[float, float] = (0.2, 0.85)
+    ambient: tuple[float, float] = (0.3, 0.85)
     side: int = 128
     """Of the backgrounds that are no plain colour."""
 
@@ -79,11 +79,15 @@ def _some(n: int, share: float, most: float, rng: torch.Generator) -> Float[Tens
     return (u[0] < share) * most * u[1]
 
 
-def rough(x: Float[Tensor, "b 64 64 3"], rng: torch.Generator) -> Float[Tensor, "b 64 64 3"]:
-    """Pictures (sRGB in [0, 1]) moved, melted, blotched, blurred, compressed and noised; not all."""
+def rough(x: Float[Tensor, "b c 64 64"], rng: torch.Generator) -> Float[Tensor, "b c 64 64"]:
+    """Pictures (sRGB in [0, 1]) moved, melted, blotched, blurred, compressed and noised; not all.
+
+    Channels behind the first three are masks, which only move along.
+    """
     n = len(x)
     spared = (torch.rand(n, 1, 1, 1, generator=rng) < 0.2).to(x.device)
-    y = _moved(x.permute(0, 3, 1, 2), rng)
+    moved = _moved(x, rng)
+    y = moved[:, :3]
     blotches = torch.stack([clouds(n, rng, side=64, knots=9) for _ in range(3)], 1)
     one = clouds(n, rng, side=64, knots=9)[:, None]
     y = y * (1 + _some(n, 0.5, 0.2, rng).to(y) * one.to(y))
@@ -93,10 +97,10 @@ def rough(x: Float[Tensor, "b 64 64 3"], rng: torch.Generator) -> Float[Tensor, 
     y = y + _some(n, 0.5, 1.0, rng).to(y) * (soft - y)
     y = _compressed(y, rng)
     y = y + _some(n, 0.4, 0.05, rng).to(y) * torch.randn(y.shape, generator=rng).to(y)
-    return torch.where(spared, x, y.clamp(0, 1).permute(0, 2, 3, 1))
+    return torch.where(spared, x, torch.cat([y.clamp(0, 1), moved[:, 3:]], 1))
 
 
-def _moved(x: Float[Tensor, "b 3 64 64"], rng: torch.Generator) -> Float[Tensor, "b 3 64 64"]:
+def _moved(x: Float[Tensor, "b c 64 64"], rng: torch.Generator) -> Float[Tensor, "b c 64 64"]:
     """Shifted up to 4 pixels, scaled by up to 8 %, tilted up to 4 degrees, outlines melted."""
     n = len(x)
     u = 2 * torch.rand(4, n, generator=rng) - 1
@@ -108,7 +112,7 @@ def _moved(x: Float[Tensor, "b 3 64 64"], rng: torch.Generator) -> Float[Tensor,
         ],
         1,
     )
-    grid = F.affine_grid(rows, [n, 3, 64, 64], align_corners=False)
+    grid = F.affine_grid(rows, [n, 1, 64, 64], align_corners=False)
     melt = torch.stack([clouds(n, rng, side=64, knots=12) for _ in range(2)], -1)
     grid = grid + _some(n, 0.5, 0.05, rng) * melt
     return F.grid_sample(x, grid.to(x), padding_mode="border", align_corners=False)

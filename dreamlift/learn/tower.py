@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.learn.loop import Training, native_dtype
+from dreamlift.phrases import phrase
 from dreamlift.priors.text import TextTower, TowerShape, batch
 from dreamlift.toybox.captions import picture_graph, text_graph
 from dreamlift.words import (
@@ -27,7 +28,6 @@ from dreamlift.words import (
     VIEWS,
     Graph,
     owners,
-    phrase,
 )
 
 SLOTS: dict[str, tuple[str, ...]] = {

@@ -7,11 +7,14 @@ nearest words it has.
 import json
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import nn
 
+from dreamlift.diffusion import Cosine
 from dreamlift.prior import Embedding
-from dreamlift.priors.pixel import Pixel
+from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.text import TextTower, load_tower
 from dreamlift.words import CONTEXT, UnknownWord, nearest, parse
 
@@ -73,4 +76,12 @@ def embedded(
         )
     nouns, relations = trained(folder)
     tower = load_tower(folder / "tower").to(device)
-    return Pixel.from_folder(folder, Words(tower, nouns, relations), device=device, dtype=dtype)
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    unet = UNet2DConditionModel.from_pretrained(
+        folder, subfolder="unet", local_files_only=True, use_safetensors=True
+    )
+    cast(nn.Module, unet).to(device)
+    dtype = best_dtype(device) if dtype is None else dtype
+    words = Words(tower, nouns, relations)
+    return Pixel(unet, words, Cosine(), "v_prediction", dtype=dtype)

@@ -151,7 +151,8 @@ def look(volume: Volume, picture: int, point: wp.vec3, at: int, f: wp.vec3):
 def forward(volume: Volume, start: int, stride: int, out: wp.array2d[float]):
     ray = start + wp.tid() * stride
     picture = ray // volume.rays
-    v = volume.directions[ray]
+    origin, v = volume.origins[ray], volume.directions[ray]
+    count = volume.count[ray]
     step = volume.step[ray]
     t = volume.first[ray]
     scale = float(volume.n - 1) / (2.0 * _HALF)
@@ -159,8 +160,8 @@ def forward(volume: Volume, start: int, stride: int, out: wp.array2d[float]):
     alpha, depth, orientation = wp.float32(0.0), wp.float32(0.0), wp.float32(0.0)
     color, normal = wp.vec3(), wp.vec3()
     n = wp.int32(0)
-    while n < volume.count[ray] and T > _OPAQUE:
-        point = volume.origins[ray] + t * v
+    while n < count and T > _OPAQUE:
+        point = origin + t * v
         if is_occupied(volume, point):
             place = (point + wp.vec3(_HALF, _HALF, _HALF)) * scale
             i, j, k = int(place[0]), int(place[1]), int(place[2])
@@ -199,19 +200,21 @@ def backward(
 ):
     ray = start + wp.tid() * stride
     picture = ray // volume.rays
-    v = volume.directions[ray]
+    origin, v = volume.origins[ray], volume.directions[ray]
+    count = volume.count[ray]
     step = volume.step[ray]
     t = volume.first[ray]
     scale = float(volume.n - 1) / (2.0 * _HALF)
     T = wp.float32(1.0)
     to_color = wp.vec3(upstream[ray, 0], upstream[ray, 1], upstream[ray, 2])
     to_normal = wp.vec3(upstream[ray, 5], upstream[ray, 6], upstream[ray, 7])
+    to_alpha, to_depth, to_orientation = upstream[ray, 3], upstream[ray, 4], upstream[ray, 8]
     behind = wp.float32(0.0)  # sum_j w_j q_j over the samples still to come
     for c in range(8):
         behind += upstream[ray, c] * out[ray, c]
     n = wp.int32(0)
-    while n < volume.count[ray] and T > _OPAQUE:
-        point = volume.origins[ray] + t * v
+    while n < count and T > _OPAQUE:
+        point = origin + t * v
         if is_occupied(volume, point):
             place = (point + wp.vec3(_HALF, _HALF, _HALF)) * scale
             i, j, k = int(place[0]), int(place[1]), int(place[2])
@@ -221,8 +224,7 @@ def backward(
             passed = wp.exp(-s.density * step)
             w = T * (1.0 - passed)
             reflected = wp.dot(to_color, s.color)
-            q = s.irradiance * reflected + upstream[ray, 3] + upstream[ray, 4] * t
-            q += wp.dot(to_normal, s.normal)
+            q = s.irradiance * reflected + to_alpha + to_depth * t + wp.dot(to_normal, s.normal)
             behind -= w * q
             T *= passed
             to_raw = step * (T * q - behind) * s.slope
@@ -236,7 +238,7 @@ def backward(
             if volume.lit:
                 away = wp.max(wp.dot(s.normal, v), 0.0)
                 to_n = to_normal + s.diffuse * reflected * s.toward
-                to_n = w * (to_n + 2.0 * upstream[ray, 8] * away * v)
+                to_n = w * (to_n + 2.0 * to_orientation * away * v)
                 to_gradient = s.stretch * (wp.dot(s.normal, to_n) * s.normal - to_n)
                 scatter(to_slopes, at, volume.n, f, to_gradient)
         t += step

@@ -6,7 +6,8 @@
     000000/mesh.glb            the object, a node for each named part
 
 transforms.json is NeRF's (arXiv:2003.08934) as its many readers extended it: `transform_matrix`
-is camera-to-world, with the camera's x to the right, y up and z backwards; the world's z is up.
+is camera-to-world, with the camera's x to the right, y up and z backwards; the world's z is up, and
+objects face its +x. mesh.glb is +y up and faces +z, as glTF is by definition.
 """
 
 import json
@@ -28,12 +29,13 @@ from dreamlift.io.atomic import atomic
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import save_png
 from dreamlift.lights import Light
+from dreamlift.phrases import phrase
 from dreamlift.scene import Shot
 from dreamlift.toybox.captions import picture_graph
 from dreamlift.toybox.mesh import mesh, names
 from dreamlift.toybox.scenes import ToyScene, toy_scene
 from dreamlift.views import direction
-from dreamlift.words import Graph, phrase
+from dreamlift.words import Graph
 
 INDEX = "dataset.json"
 TRANSFORMS = "transforms.json"

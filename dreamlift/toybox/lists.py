@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal, TypeAlias
 
+from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.captions import neighbours
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, Graph, Thing, colourless, held, parse, phrase
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, Graph, Thing, held, parse
 
 Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
 
@@ -128,7 +129,10 @@ def canonical(graph: Graph) -> Graph:
 
 def distinct(graphs: Sequence[Graph]) -> list[Graph]:
     """The graphs without those that mean the same as an earlier one."""
-    return list({canonical(graph): graph for graph in reversed(graphs)}.values())[::-1]
+    found: dict[Graph, Graph] = {}
+    for graph in graphs:
+        found.setdefault(canonical(graph), graph)
+    return list(found.values())
 
 
 def _only_adds(other: Graph, graph: Graph) -> bool:

@@ -1,0 +1,316 @@
+"""What the commands do, as ordinary functions: from a sentence to the files of an object.
+
+    asset = generate("a frog on stilts")
+    asset.save("frog.glb")
+
+A run's config.json holds all that was asked for: the recipe's numbers side by side, the prior with
+a hash of its weights, the device, and how finely the object is brought out. That is why a run can
+be continued from its folder alone, and why other settings are told from the same ones.
+"""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias, cast
+
+import torch
+
+from dreamlift import memory
+from dreamlift.cameras import orbit
+from dreamlift.errors import BadInput
+from dreamlift.export import FILES, Asset, Finish, Report, export, refuse_existing
+from dreamlift.fit import Observer
+from dreamlift.guidance.prompts import Sentence
+from dreamlift.guidance.sampling import strip
+from dreamlift.guidance.scores import cfg
+from dreamlift.io.atomic import atomic
+from dreamlift.io.images import save_png
+from dreamlift.io.settings import from_json
+from dreamlift.observers import standard
+from dreamlift.priors.source import Source, device_named, source_of
+from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.dreamfusion import DreamFusion, full
+from dreamlift.run import Run, run_folder
+from dreamlift.scene import Shot
+
+Recipe: TypeAlias = DreamFusion
+"""Whatever `Name` offers."""
+REPORT = "report.json"
+"""Written last: a run that has it is finished."""
+log = logging.getLogger("dreamlift")
+
+
+def recipe_of(name: Name, preset: Preset, prompt: str, seed: int = 0) -> Recipe:
+    """The numbers of a preset."""
+    match name, preset:
+        case "dreamfusion", "draft":
+            return DreamFusion(prompt, seed)
+        case "dreamfusion", "full":
+            return full(prompt, seed)
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that decides what a run makes."""
+
+    recipe: Recipe
+    prior: Source
+    device: str
+    finish: Finish
+
+    @property
+    def name(self) -> str:
+        """The recipe's, as `Name` has it."""
+        return type(self.recipe).__name__.lower()
+
+    def config(self) -> dict[str, Any]:
+        """What config.json says of it."""
+        numbers = asdict(self.recipe)
+        rest = {"prior": asdict(self.prior), "device": self.device, "finish": asdict(self.finish)}
+        return {"recipe": self.name, **numbers, **rest}
+
+    @staticmethod
+    def of(run: Run) -> "Request":
+        """The request that a run was started with. Raises BadInput for what cannot be read."""
+        try:
+            config = dict(run.settings)
+            name, device = config.pop("recipe"), config.pop("device")
+            prior, finish = config.pop("prior"), config.pop("finish")
+            if name != DreamFusion.__name__.lower():
+                raise ValueError(f"there is no recipe {name!r}")
+            return Request(
+                from_json(DreamFusion, config),
+                from_json(Source, prior),
+                str(device),
+                from_json(Finish, finish),
+            )
+        except BadInput:
+            raise
+        except KeyError as error:
+            reason = f"it lacks {error.args[0]}"
+        except ValueError as error:
+            reason = str(error)
+        raise BadInput(
+            f"{run.path / 'config.json'} cannot be continued: {reason}. It was edited, or made by "
+            "another version; start again in another folder."
+        )
+
+
+def request(
+    recipe: Recipe,
+    *,
+    prior: str | Path = "embedded",
+    device: str = "auto",
+    finish: Finish | None = None,
+) -> Request:
+    """Check all that can be checked without a network. Raises BadInput."""
+    finish = finish or Finish()
+    _check_numbers(recipe)
+    _check_finish(finish)
+    device = device_named(device)
+    source = source_of(prior, device)
+    source.check(recipe.prompt)
+    return Request(recipe, source, device, finish)
+
+
+def start(request: Request, out: str | Path | None = None) -> Run:
+    """The run's folder: `out`, or one under runs/ that is named by the prompt and the settings.
+
+    Raises BadInput where it cannot be written or holds anything but this very run.
+    """
+    config = request.config()
+    folder = out or run_folder(Path("runs"), request.name, request.recipe.prompt, config)
+    return Run.create(Path(folder), config)
+
+
+def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
+    """Do what is left of a run, which is nothing where it is finished.
+
+    Raises BadInput before any work, KeyboardInterrupt when its state is safe, and DegenerateError
+    where the field holds no object.
+    """
+    asset = finished(run)
+    if asset is not None:
+        return asset
+    request = Request.of(run)
+    _compare_versions(run)
+    memory.keep()
+    try:
+        prior = request.prior.load(device_named(request.device))
+        shown = standard() if observers is None else observers
+        scene = request.recipe.run(run, prior, shown, device=request.device)
+        log.info("cutting the surface, baking its colours, filming it ...")
+        asset = export(scene, run.path, finish=request.finish, replace=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted; nothing is lost. Continue with: dreamlift resume {run.path}"
+        ) from None
+    if asset.report is not None:
+        log.info("%s", asset.report)
+        with atomic(run.path / REPORT) as file:
+            file.write_text(json.dumps(asdict(asset.report), indent=2) + "\n")
+    return asset
+
+
+def finished(run: Run) -> Asset | None:
+    """What a run has made, or None if it is not done."""
+    if not all((run.path / name).exists() for name in (*FILES, REPORT)):
+        return None
+    try:
+        return Asset(run.path, from_json(Report, json.loads((run.path / REPORT).read_text())))
+    except ValueError:
+        return None
+
+
+def generate(
+    prompt: str,
+    *,
+    recipe: Name = "dreamfusion",
+    preset: Preset = "draft",
+    seed: int = 0,
+    steps: int | None = None,
+    prior: str | Path = "embedded",
+    device: str = "auto",
+    out: str | Path | None = None,
+    finish: Finish | None = None,
+    observers: Sequence[Observer] | None = None,
+) -> Asset:
+    """A 3D object from a sentence, in a run's folder: `out`, or one under runs/.
+
+    The same request again continues the run, or gives the finished object at once. `steps` None is
+    the preset's; `observers` None are a progress bar, metrics and previews. Raises BadInput.
+    """
+    numbers = recipe_of(recipe, preset, prompt, seed)
+    if steps is not None:
+        numbers = dataclasses.replace(numbers, steps=steps)
+    return make(
+        numbers, prior=prior, device=device, out=out, finish=finish, observers=observers
+    )
+
+
+def make(
+    recipe: Recipe,
+    *,
+    prior: str | Path = "embedded",
+    device: str = "auto",
+    out: str | Path | None = None,
+    finish: Finish | None = None,
+    observers: Sequence[Observer] | None = None,
+) -> Asset:
+    """`generate` by numbers: `make(DreamFusion("a cone", steps=900, scale=20.0))`."""
+    asked = request(recipe, prior=prior, device=device, finish=finish)
+    return carry_on(start(asked, out), observers)
+
+
+def resume(folder: str | Path, *, observers: Sequence[Observer] | None = None) -> Asset:
+    """Continue a run that was interrupted or killed; it ends as if it never had been."""
+    return carry_on(Run.open(Path(folder)), observers)
+
+
+def export_again(folder: str | Path, out: Path, finish: Finish) -> Path:
+    """A finished run's object once more, brought out as `finish` says: .glb, .obj, .mp4, .png."""
+    run = Run.open(Path(folder))
+    request = Request.of(run)
+    _check_finish(finish)
+    refuse_existing([out], replace=False)
+    if out.suffix.lower() not in (".glb", ".obj", ".mp4", ".png"):
+        raise BadInput(f"{out.name}: save as .glb, .obj, .mp4 or .png.")
+    asset = finished(run)
+    if asset is not None and finish == request.finish:
+        return asset.save(out)
+    state = run.load()
+    if state is None or state["step"] < request.recipe.steps:
+        done = 0 if state is None else state["step"]
+        raise BadInput(
+            f"{run.path} has done {done} of {request.recipe.steps} steps. Finish it first: "
+            f"dreamlift resume {run.path}"
+        )
+    scene = request.recipe.scene()
+    scene.load_state_dict(cast("dict[str, Any]", state["scene"]))
+    with TemporaryDirectory() as temporary:
+        return export(scene, Path(temporary), finish=finish).save(out)
+
+
+def image(
+    prompt: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    steps: int = 32,
+    scale: float = 5.0,
+    prior: str | Path = "embedded",
+    device: str = "auto",
+) -> Path:
+    """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left."""
+    refuse_existing([out], replace=False)
+    if out.suffix.lower() != ".png":
+        raise BadInput(f"{out.name}: the strip is a .png.")
+    if not 1 <= steps <= 1000:
+        raise BadInput(f"The steps must be 1 to 1000; {steps} were asked for.")
+    device = device_named(device)
+    source = source_of(prior, device)
+    source.check(prompt)
+    loaded = source.load(device)
+    y, null = Sentence(loaded, prompt), Sentence(loaded, "")
+    shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
+    save_png(out, strip(cfg(loaded, y, null, scale, clamp=1.0), shot, steps=steps, seed=seed))
+    return out
+
+
+def _check_numbers(recipe: Recipe) -> None:
+    """Counts are at least 1, all else is finite and not negative, noise levels are ranges."""
+    for name, value in asdict(recipe).items():
+        if isinstance(value, bool | str):
+            continue
+        least = 1 if isinstance(value, int) and name != "seed" else 0
+        parts: tuple[float, ...] = value if isinstance(value, tuple) else (value,)
+        if not all(least <= part < 2**62 for part in parts):
+            raise BadInput(f"The {name} must be at least {least}; {_said(parts)} was asked for.")
+        if name == "lr" and not all(parts):
+            raise BadInput(f"The lr must be above 0; {_said(parts)} was asked for.")
+        if name.startswith("t_") and not (parts[0] <= parts[-1] <= 1):
+            raise BadInput(
+                f"The {name} must be two noise levels from 0 to 1, the lower first; "
+                f"{_said(parts)} was asked for."
+            )
+
+
+def _said(parts: tuple[float, ...]) -> str:
+    return " ".join(f"{part:g}" for part in parts)
+
+
+_FINISH = {
+    "resolution": (16, 512),
+    "faces": (100, 2_000_000),
+    "texture": (16, 8192),
+    "frames": (1, 10_000),
+    "size": (16, 2048),
+}
+"""The least and the most of every number of a `Finish`."""
+
+
+def _check_finish(finish: Finish) -> None:
+    for name, value in asdict(finish).items():
+        least, most = _FINISH[name]
+        if not least <= value <= most:
+            raise BadInput(f"The {name} must be {least} to {most}; {value} was asked for.")
+    if finish.size % 2:
+        raise BadInput(f"The size of a film must be even; {finish.size} was asked for.")
+
+
+def _compare_versions(run: Run) -> None:
+    """Say that the bits of a run may change if it is continued by another torch."""
+    before = run.config.get("versions", {}).get("torch")
+    now = metadata.version("torch")
+    if run.checkpoint.exists() and before != now:
+        log.warning(
+            "The run was started with torch %s, this is %s: it may end with other bits than "
+            "if it had never been stopped.",
+            before,
+            now,
+        )

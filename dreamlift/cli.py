@@ -1,0 +1,379 @@
+"""The command line: `dreamlift COMMAND`, made by tyro from the dataclasses below.
+
+The exit code is 0 when it is done, 2 for bad input (one sentence on stderr, before any work), 130
+when it was interrupted (with how to continue) and 1 when it failed. What a command made is the
+last line on stdout; all else goes to stderr. Each command imports what it needs when it runs, so
+that help and refusals come at once.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, cast
+
+import tyro
+
+from dreamlift.errors import BadInput
+from dreamlift.recipes import Name, Preset
+
+if TYPE_CHECKING:
+    from dreamlift.run import Run
+
+Folder: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+File: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+Number: TypeAlias = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+Debug: TypeAlias = Annotated[
+    bool,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.arg(help="Show the traceback of a failure."),
+]
+CONFIG = (
+    tyro.conf.PositionalRequiredArgs,
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.CascadeSubcommandArgs,
+)
+
+
+class Command(Protocol):
+    """What a subcommand is."""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        ...
+
+
+class Failed(Exception):
+    """A run that failed; its cause says why."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"the run in {folder} failed")
+        self.folder = folder
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Make a 3D object from a sentence.
+
+    Leaves asset.glb, asset.obj, turntable.mp4, contact_sheet.png, config.json and metrics.jsonl in
+    the run's folder and prints that folder. The same command again continues the run, or prints
+    the folder at once where it is finished."""
+
+    recipe: Name = "dreamfusion"
+    """The paper to follow."""
+    preset: Preset = "draft"
+    """The numbers to start from; the flags below, shown with the preset's values, change them."""
+    prior: str = "embedded"
+    """The diffusion model to follow: `embedded`, or a folder with unet/, scheduler/, tower/ and
+    vocabulary.json."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+    out: Folder = None
+    """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
+
+    def run(self) -> int:
+        """Overridden where the recipe's numbers are known (`_numbered`)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Continue a run that was interrupted or killed: same bits as if it never had been."""
+
+    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN")]
+    """The folder that `dreamlift generate` named."""
+
+    def run(self) -> int:
+        from dreamlift.run import Run
+
+        return _carry_on(Run.open(self.run_folder))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score finished runs: does an object look like its prompt from every side, in colour and in
+    shape; and has it one face only?"""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")]
+    """Folders that `dreamlift generate` named."""
+    json: File = None
+    """Where to write the scores."""
+    html: File = None
+    """Where to write a report with pictures."""
+
+    def run(self) -> int:
+        from dreamlift.evaluate.runs import evaluate
+
+        if not self.runs:
+            raise BadInput("Name at least one run: dreamlift evaluate RUN... --json FILE")
+        evaluate(self.runs, self.json, self.html)
+        for file in (self.html, self.json):
+            if file is not None:
+                print(file)
+        return 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Write captioned multi-view pictures with cameras for other tools: PNG with alpha, NeRF's
+    transforms.json with captions and parts, and a GLB mesh with named parts. The same command with
+    a larger count adds objects."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
+    """The folder to write to: new, or of the same settings."""
+    count: int = 16
+    """Objects."""
+    seed: int = 0
+    """Every object follows from it and its own number."""
+    views: int = 8
+    """Pictures of each object."""
+    size: int = 256
+    """Side of the pictures, in pixels."""
+
+    def run(self) -> int:
+        from dreamlift.toybox.dataset import Dataset
+
+        def tell(done: int) -> None:
+            print(f"\r{done}/{self.count} objects", end="", file=sys.stderr, flush=True)
+
+        Dataset(self.seed, self.views, self.size).write(self.out, self.count, tell)
+        print(file=sys.stderr)
+        print(self.out)
+        return 0
+
+
+@dataclass(frozen=True)
+class Image:
+    """Show how diffusion works, as a labelled strip: a sample with more and more noise, what the
+    prior guesses of it in one step, and how DDIM walks from noise to a picture."""
+
+    prompt: Annotated[str, tyro.conf.arg(metavar="PROMPT")]
+    """What to show."""
+    out: File = None
+    """The picture to write; by default image-PROMPT-SEED.png here."""
+    seed: int = 0
+    """Of the noise."""
+    steps: int = 32
+    """Of DDIM."""
+    scale: float = 5.0
+    """Classifier-free guidance scale; 1 is no guidance."""
+    prior: str = "embedded"
+    """The diffusion model: `embedded`, or a folder."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+
+    def run(self) -> int:
+        from dreamlift.api import image
+        from dreamlift.run import slug
+
+        out = self.out or Path(f"image-{slug(self.prompt)}-{self.seed}.png")
+        image(
+            self.prompt,
+            out,
+            seed=self.seed,
+            steps=self.steps,
+            scale=self.scale,
+            prior=self.prior,
+            device=self.device,
+        )
+        print(out)
+        return 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Bring a finished run's object out again, finer or coarser, as one file."""
+
+    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN")]
+    """The folder that `dreamlift generate` named."""
+    format: Literal["glb", "obj", "mp4", "png"] = "glb"
+    """The object (glb, obj), its turntable (mp4) or its contact sheet (png)."""
+    out: File = None
+    """The file to write; by default RUN/export-RESOLUTION-FACES.FORMAT."""
+    resolution: Number = None
+    """Samples along each side of the grid that the surface is cut from; by default the run's."""
+    faces: Number = None
+    """Triangles, at most; by default the run's."""
+    texture: Number = None
+    """Side of the texture, in texels; by default the run's."""
+    frames: Number = None
+    """Of the turntable; by default the run's."""
+    size: Number = None
+    """Side of the turntable's and the contact sheet's pictures, in pixels; by default the run's."""
+
+    def run(self) -> int:
+        from dreamlift.api import Request, export_again
+        from dreamlift.export import Finish
+        from dreamlift.run import Run
+
+        of_run = Request.of(Run.open(self.run_folder)).finish
+        finish = Finish(
+            of_run.resolution if self.resolution is None else self.resolution,
+            of_run.faces if self.faces is None else self.faces,
+            of_run.texture if self.texture is None else self.texture,
+            of_run.frames if self.frames is None else self.frames,
+            of_run.size if self.size is None else self.size,
+        )
+        name = f"export-{finish.resolution}-{finish.faces}.{self.format}"
+        out = self.out or self.run_folder / name
+        if self.out is not None and out.suffix.lower() != f".{self.format}":
+            raise BadInput(f"{out.name} is no .{self.format} file. Say --format too, or rename it.")
+        print(export_again(self.run_folder, out, finish))
+        return 0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an embedded model from nothing, on this machine; the same command again continues."""
+
+    name: Annotated[str, tyro.conf.arg(metavar="NAME")]
+    """tower, text-to-image, clip or judge."""
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Stop after this long, to be continued; by default at the last step."""
+    steps: Number = None
+    """Where the training ends; by default the recipe's own."""
+    seed: int = 0
+    """Every picture, caption and weight follows from it."""
+    out: Folder = None
+    """Where to train; by default runs/train/NAME."""
+
+    def run(self) -> int:
+        from dreamlift.learn.train import train
+
+        out = self.out or Path("runs/train") / self.name
+        train(self.name, out, minutes=self.minutes, steps=self.steps, seed=self.seed)
+        print(out)
+        return 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this machine can do, how fast, and what to do about what is missing."""
+
+    runs: Path = Path("runs")
+    """Where runs would be written."""
+
+    def run(self) -> int:
+        from dreamlift.doctor import examine
+
+        return 0 if examine(self.runs) else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. Raises SystemExit for help and for misspelt flags."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads must sleep
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is ever fetched
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in arguments
+    try:
+        command = _parse(arguments)
+        _listen()
+        return command.run()
+    except BadInput as error:
+        print(f"dreamlift: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"\ndreamlift: {error or 'Interrupted before any work was done.'}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"dreamlift: {_sentence(error)}", file=sys.stderr)
+        return 1
+
+
+def _parse(arguments: Sequence[str]) -> Command:
+    """The command that the arguments ask for."""
+    words = [word for word in arguments if not word.startswith("-")]
+    first = _numbered(arguments) if words[:1] == ["generate"] else Generate()
+    commands: Any = (
+        Annotated[type(first), tyro.conf.subcommand("generate", default=first)]
+        | Resume | Evaluate | Data | Image | Export | Train | Doctor
+    )  # fmt: skip
+
+    whole: Any = make_dataclass(
+        "Dreamlift",
+        [("command", Annotated[commands, tyro.conf.arg(name="")]), ("debug", Debug, False)],
+    )
+    asked = tyro.cli(
+        whole,
+        prog="dreamlift",
+        description="Text and pictures to 3D by following a diffusion prior.",
+        args=arguments,
+        config=CONFIG,
+    )
+    return cast(Command, asked.command)
+
+
+def _numbered(arguments: Sequence[str]) -> Generate:
+    """`Generate` with the numbers of the recipe and preset that the arguments name."""
+    from dreamlift.api import Recipe, recipe_of, request, start
+    from dreamlift.export import Finish
+
+    plain = [word for word in arguments if word not in ("generate", "-h", "--help")]
+    asked, _ = tyro.cli(Generate, args=plain, prog="dreamlift generate", return_unknown_args=True)
+    preset = recipe_of(asked.recipe, asked.preset, tyro.MISSING)
+
+    @dataclass(frozen=True)
+    class Numbered(Generate):
+        numbers: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = preset
+        finish: Finish = Finish()
+
+        def run(self) -> int:
+            settings = request(
+                self.numbers, prior=self.prior, device=self.device, finish=self.finish
+            )
+            return _carry_on(start(settings, self.out))
+
+    Numbered.__doc__ = Generate.__doc__
+    return Numbered(asked.recipe, asked.preset)
+
+
+def _carry_on(run: "Run") -> int:
+    """Do what is left of a run and print its folder."""
+    from dreamlift.api import carry_on
+
+    try:
+        carry_on(run)
+    except BadInput:
+        raise
+    except Exception as error:
+        raise Failed(run.path) from error
+    print(run.path)
+    return 0
+
+
+def _listen() -> None:
+    """What the package says while it works goes to stderr."""
+    log = logging.getLogger("dreamlift")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def _sentence(error: Exception) -> str:
+    """What failed, and the file that its traceback was written to."""
+    cause = error.__cause__ if isinstance(error, Failed) else error
+    said = " ".join(str(cause).split())
+    if type(cause).__module__ == "builtins":
+        said = f"{type(cause).__name__}: {said}"
+    trace = "".join(traceback.format_exception(error))
+    folder = (
+        error.folder if isinstance(error, Failed) else Path(tempfile.mkdtemp(prefix="dreamlift-"))
+    )
+    file = folder / "error.log"
+    try:
+        file.write_text(trace)
+    except OSError as other:
+        return f"Failed: {said.rstrip('.')}. No traceback was written to {file}: {other.strerror}."
+    return f"Failed: {said.rstrip('.')}. The traceback is in {file}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

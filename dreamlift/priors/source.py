@@ -1,0 +1,135 @@
+"""Which prior a run follows: a name and a hash of its weights, checked before anything is loaded.
+
+A prior is "embedded", or the path of a folder with the same layout: unet/, scheduler/, tower/ and
+vocabulary.json.
+"""
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+
+from dreamlift.errors import BadInput
+from dreamlift.prior import Prior
+from dreamlift.priors.embedded import WEIGHTS, embedded, refuse_unseen, trained
+from dreamlift.priors.pixel import best_dtype
+from dreamlift.words import CONTEXT, split, untextured
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+NEEDED = (
+    "unet/config.json",
+    "scheduler/scheduler_config.json",
+    "tower/config.json",
+    "tower/model.safetensors",
+    "vocabulary.json",
+)
+WEIGHT_FILES = ("unet/*", "scheduler/*", "tower/*", "vocabulary.json")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A prior that is to be loaded."""
+
+    name: str  # "embedded", or the path of a folder
+    sha256: str  # of its files, the first 16 digits
+    dtype: Literal["float32", "bfloat16"]
+
+    @property
+    def folder(self) -> Path:
+        return WEIGHTS if self.name == "embedded" else Path(self.name)
+
+    def check(self, prompt: str) -> None:
+        """Raise BadInput for what this prior cannot be told, from whichever side it is seen."""
+        if not prompt.strip():
+            raise BadInput("The prompt is empty. Say what to make, for example 'a frog on stilts'.")
+        strange = [c for c in prompt if not c.isascii() and unicodedata.category(c)[0] in "LMNSC"]
+        if strange:
+            raise BadInput(
+                f"The prompt holds {strange[0]!a}, which the embedded prior cannot read: it knows "
+                "English words in the letters a to z."
+            )
+        _refuse_long(prompt)
+        nouns, relations = trained(self.folder)
+        try:
+            refuse_unseen(prompt, nouns, relations)
+            bare = untextured(prompt)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+        _refuse_long(bare)
+
+    def load(self, device: str) -> Prior:
+        """The prior itself. Raises BadInput where its files are not those of the run, or broken."""
+        _check_layout(self.folder, self.name)
+        now = _hash(self.folder)
+        if now != self.sha256:
+            raise BadInput(
+                f"The prior {self.name!r} has other weights than the run was started with: "
+                f"{now}, not {self.sha256}. Start again in another folder."
+            )
+        try:
+            return embedded(device=device, dtype=DTYPES[self.dtype], folder=self.folder)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())
+            raise BadInput(f"The prior in {self.folder} cannot be loaded: {reason}") from error
+
+
+def _refuse_long(text: str) -> None:
+    words = len(split(f"{text}, left side view"))
+    if words > CONTEXT:
+        raise BadInput(
+            f"The prompt is too long: with the words for a view it has {words}, and the embedded "
+            f"prior reads {CONTEXT}. Shorten it, or use a prior with an open vocabulary."
+        )
+
+
+def source_of(name: str | Path, device: str) -> Source:
+    """The prior of a name or folder, as it is now. Raises BadInput where there is none."""
+    folder = WEIGHTS if name == "embedded" else Path(name).expanduser().resolve()
+    _check_layout(folder, str(name))
+    dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
+    return Source("embedded" if name == "embedded" else str(folder), _hash(folder), dtype)
+
+
+def _check_layout(folder: Path, name: str) -> None:
+    missing = [file for file in NEEDED if not (folder / file).is_file()]
+    if not missing:
+        return
+    if name == "embedded":
+        raise BadInput(
+            f"The embedded prior's weights are not in {folder}: {missing[0]} is missing. Install "
+            "the package again, or train them with `dreamlift train text-to-image`."
+        )
+    what = f"has no {missing[0]}" if folder.is_dir() else "is no folder"
+    raise BadInput(
+        f"{name} is no prior: it {what}. Say `embedded`, or name a folder with unet/, scheduler/, "
+        "tower/ and vocabulary.json."
+    )
+
+
+def _hash(folder: Path) -> str:
+    """The first 16 digits of the SHA-256 of all files that decide what the prior says."""
+    digest = hashlib.sha256()
+    for file in sorted(path for pattern in WEIGHT_FILES for path in folder.glob(pattern)):
+        digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
+        with file.open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def device_named(name: str) -> str:
+    """ "cpu", "cuda" or "cuda:N" for these, and the best there is for "auto". Raises BadInput."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if count else "cpu"
+    kind, colon, index = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (colon and not index.isdecimal())):
+        raise BadInput(f"There is no device {name!r}. Choose auto, cpu, cuda or cuda:N.")
+    if kind == "cuda" and int(index or 0) >= count:
+        have = f"{count} CUDA device(s), counted from 0" if count else "no CUDA device"
+        raise BadInput(f"There is no device {name!r} here: torch sees {have}. Choose auto or cpu.")
+    return name
