@@ -48,6 +48,7 @@ class Sweep:
     size: int = 64
     """Side of the pictures that the prior sees, in pixels."""
     steps: int = 450
+    prompts: tuple[str, ...] = PROMPTS
     oracle: bool = True
     """Sweep with the oracle too."""
 
@@ -74,7 +75,7 @@ def main(sweep: Sweep) -> None:
     shot, light_grey = Shot(turntable(6, elevation=20)), torch.full((1, 1, 1, 3), 0.85)
     prior = embedded(folder=sweep.prior)
     prior.size = sweep.size
-    for prompt in PROMPTS:
+    for prompt in sweep.prompts:
         rows: list[torch.Tensor] = []
         for init, scale, clamp in settings:
             base = DreamFusion(prompt, steps=sweep.steps, init=init, scale=scale, clamp=clamp)

@@ -11,7 +11,8 @@ be continued from its folder alone, and why other settings are told from the sam
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ from dreamlift.cameras import orbit
 from dreamlift.errors import BadInput
 from dreamlift.export import FILES, Asset, Finish, Report, export, refuse_existing
 from dreamlift.fit import Observer
+from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.sampling import strip
 from dreamlift.guidance.scores import cfg
@@ -41,7 +43,7 @@ from dreamlift.scene import Shot
 Recipe: TypeAlias = DreamFusion
 """Whatever `Name` offers."""
 REPORT = "report.json"
-"""Written last: a run that has it is finished."""
+"""Written last, beside the asset's files: what was made, or why nothing was."""
 log = logging.getLogger("dreamlift")
 
 
@@ -146,25 +148,52 @@ def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
         scene = request.recipe.run(run, prior, shown, device=request.device)
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
+    except DegenerateError as error:
+        _write_report(run, {"degenerate": str(error)})
+        raise
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"Interrupted; nothing is lost. Continue with: dreamlift resume {run.path}"
         ) from None
     if asset.report is not None:
         log.info("%s", asset.report)
-        with atomic(run.path / REPORT) as file:
-            file.write_text(json.dumps(asdict(asset.report), indent=2) + "\n")
+        _write_report(run, asdict(asset.report))
     return asset
+
+
+def _write_report(run: Run, report: Mapping[str, Any]) -> None:
+    with atomic(run.path / REPORT) as file:
+        file.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _report(run: Run) -> object:
+    """What the run's report says; None where it has none."""
+    try:
+        return json.loads((run.path / REPORT).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def finished(run: Run) -> Asset | None:
     """What a run has made, or None if it is not done."""
-    if not all((run.path / name).exists() for name in (*FILES, REPORT)):
+    if not all((run.path / name).exists() for name in FILES):
         return None
     try:
-        return Asset(run.path, from_json(Report, json.loads((run.path / REPORT).read_text())))
+        return Asset(run.path, from_json(Report, _report(run)))
     except ValueError:
         return None
+
+
+def degenerate(run: Run) -> str | None:
+    """Why a run that did all of its steps made no object; None where it made one, or is not done.
+
+    Such a run scores nothing in an evaluation; leaving it out would flatter the others.
+    """
+    match _report(run):
+        case {"degenerate": str(why)}:
+            return why
+        case _:
+            return None
 
 
 def generate(
@@ -188,9 +217,7 @@ def generate(
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
         numbers = dataclasses.replace(numbers, steps=steps)
-    return make(
-        numbers, prior=prior, device=device, out=out, finish=finish, observers=observers
-    )
+    return make(numbers, prior=prior, device=device, out=out, finish=finish, observers=observers)
 
 
 def make(
@@ -252,6 +279,8 @@ def image(
         raise BadInput(f"{out.name}: the strip is a .png.")
     if not 1 <= steps <= 1000:
         raise BadInput(f"The steps must be 1 to 1000; {steps} were asked for.")
+    if not 0 <= scale < math.inf:
+        raise BadInput(f"The scale must be at least 0; {scale} was asked for.")
     device = device_named(device)
     source = source_of(prior, device)
     source.check(prompt)

@@ -6,23 +6,22 @@ last line on stdout; all else goes to stderr. Each command imports what it needs
 that help and refusals come at once.
 """
 
+import json
 import logging
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias
 
 import tyro
 
 from dreamlift.errors import BadInput
 from dreamlift.recipes import Name, Preset
-
-if TYPE_CHECKING:
-    from dreamlift.run import Run
 
 Folder: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 File: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
@@ -32,19 +31,12 @@ Debug: TypeAlias = Annotated[
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.arg(help="Show the traceback of a failure."),
 ]
+ERRORS = "error.log"
 CONFIG = (
     tyro.conf.PositionalRequiredArgs,
     tyro.conf.OmitSubcommandPrefixes,
     tyro.conf.CascadeSubcommandArgs,
 )
-
-
-class Command(Protocol):
-    """What a subcommand is."""
-
-    def run(self) -> int:
-        """Do it; the exit code."""
-        ...
 
 
 class Failed(Exception):
@@ -56,17 +48,26 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True)
-class Generate:
+class Choice:
+    """What decides which flags `generate` has."""
+
+    recipe: Name = "dreamfusion"
+    """The paper to follow."""
+    preset: Preset = "draft"
+    """The numbers to start from; the flags below, shown with the preset's values, change them."""
+
+
+@dataclass(frozen=True)
+class Generate:  # what it runs is added by `_numbered`, with the recipe's numbers
     """Make a 3D object from a sentence.
 
     Leaves asset.glb, asset.obj, turntable.mp4, contact_sheet.png, config.json and metrics.jsonl in
     the run's folder and prints that folder. The same command again continues the run, or prints
     the folder at once where it is finished."""
 
-    recipe: Name = "dreamfusion"
-    """The paper to follow."""
-    preset: Preset = "draft"
-    """The numbers to start from; the flags below, shown with the preset's values, change them."""
+    prompt: Annotated[str, tyro.conf.arg(metavar="PROMPT")]
+    """What to make."""
+    choice: Annotated[Choice, tyro.conf.arg(name="")] = Choice()
     prior: str = "embedded"
     """The diffusion model to follow: `embedded`, or a folder with unet/, scheduler/, tower/ and
     vocabulary.json."""
@@ -74,10 +75,6 @@ class Generate:
     """Where to compute: auto, cpu, cuda or cuda:N."""
     out: Folder = None
     """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
-
-    def run(self) -> int:
-        """Overridden where the recipe's numbers are known (`_numbered`)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,7 @@ class Resume:
     """The folder that `dreamlift generate` named."""
 
     def run(self) -> int:
-        from dreamlift.run import Run
-
-        return _carry_on(Run.open(self.run_folder))
+        return _carry_on(self.run_folder)
 
 
 @dataclass(frozen=True)
@@ -100,20 +95,22 @@ class Evaluate:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")]
     """Folders that `dreamlift generate` named."""
-    json: File = None
+    json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = None
     """Where to write the scores."""
     html: File = None
     """Where to write a report with pictures."""
 
     def run(self) -> int:
+        from dreamlift.api import degenerate
         from dreamlift.evaluate.runs import evaluate
+        from dreamlift.run import Run
 
-        if not self.runs:
-            raise BadInput("Name at least one run: dreamlift evaluate RUN... --json FILE")
-        evaluate(self.runs, self.json, self.html)
-        for file in (self.html, self.json):
-            if file is not None:
-                print(file)
+        empty = {path: why for path in self.runs if (why := degenerate(Run.open(path)))}
+        scores = evaluate(self.runs, self.json_file, self.html, empty=empty)
+        headline = {key: scores[key] for key in ("r_precision", "janus")}
+        print(json.dumps(headline))
+        if self.json_file or self.html:
+            print(self.json_file or self.html)
         return 0
 
 
@@ -245,7 +242,11 @@ class Train:
         from dreamlift.learn.train import train
 
         out = self.out or Path("runs/train") / self.name
-        train(self.name, out, minutes=self.minutes, steps=self.steps, seed=self.seed)
+        try:
+            train(self.name, out, minutes=self.minutes, steps=self.steps, seed=self.seed)
+        except KeyboardInterrupt:
+            said = "Interrupted; the training is saved, and the same command continues it."
+            raise KeyboardInterrupt(said) from None
         print(out)
         return 0
 
@@ -270,15 +271,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
     try:
-        command = _parse(arguments)
-        _listen()
-        return command.run()
+        run = _parse(arguments)
+        with _listening():
+            return run()
     except BadInput as error:
         print(f"dreamlift: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print(f"\ndreamlift: {error or 'Interrupted before any work was done.'}", file=sys.stderr)
+        print(f"\ndreamlift: {str(error) or 'Interrupted.'}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output has stopped
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -286,12 +290,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parse(arguments: Sequence[str]) -> Command:
-    """The command that the arguments ask for."""
+def _parse(arguments: Sequence[str]) -> Callable[[], int]:
+    """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
-    first = _numbered(arguments) if words[:1] == ["generate"] else Generate()
+    first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     commands: Any = (
-        Annotated[type(first), tyro.conf.subcommand("generate", default=first)]
+        Annotated[first, tyro.conf.subcommand("generate")]
         | Resume | Evaluate | Data | Image | Export | Train | Doctor
     )  # fmt: skip
 
@@ -306,55 +310,62 @@ def _parse(arguments: Sequence[str]) -> Command:
         args=arguments,
         config=CONFIG,
     )
-    return cast(Command, asked.command)
+    return asked.command.run
 
 
-def _numbered(arguments: Sequence[str]) -> Generate:
+def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
-    from dreamlift.api import Recipe, recipe_of, request, start
+    from dreamlift.api import recipe_of, request, start
     from dreamlift.export import Finish
 
-    plain = [word for word in arguments if word not in ("generate", "-h", "--help")]
-    asked, _ = tyro.cli(Generate, args=plain, prog="dreamlift generate", return_unknown_args=True)
-    preset = recipe_of(asked.recipe, asked.preset, tyro.MISSING)
+    plain = [word for word in arguments if word not in ("-h", "--help")]
+    asked, _ = tyro.cli(Choice, args=plain, prog="dreamlift generate", return_unknown_args=True)
+    preset = recipe_of(asked.recipe, asked.preset, "")
+    # The recipe's own dataclass is the list of flags, but for the prompt, which is no flag.
+    hidden = ("prompt", Annotated[str, tyro.conf.Suppress, tyro.conf.Fixed], "")
+    numbers: Any = make_dataclass("Numbers", [hidden], bases=(type(preset),), frozen=True)
 
-    @dataclass(frozen=True)
-    class Numbered(Generate):
-        numbers: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = preset
-        finish: Finish = Finish()
+    def run(self: Any) -> int:
+        recipe = type(preset)(**{**vars(self.numbers), "prompt": self.prompt})
+        settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
+        return _carry_on(start(settings, self.out).path)
 
-        def run(self) -> int:
-            settings = request(
-                self.numbers, prior=self.prior, device=self.device, finish=self.finish
-            )
-            return _carry_on(start(settings, self.out))
+    fields = [
+        ("choice", Annotated[Choice, tyro.conf.arg(name="")], asked),
+        ("numbers", Annotated[numbers, tyro.conf.arg(name="")], numbers(**vars(preset))),
+        ("finish", Finish, Finish()),
+    ]
+    space = {"run": run, "__doc__": Generate.__doc__}
+    return make_dataclass("Numbered", fields, bases=(Generate,), namespace=space, frozen=True)
 
-    Numbered.__doc__ = Generate.__doc__
-    return Numbered(asked.recipe, asked.preset)
 
-
-def _carry_on(run: "Run") -> int:
+def _carry_on(folder: Path) -> int:
     """Do what is left of a run and print its folder."""
     from dreamlift.api import carry_on
+    from dreamlift.run import Run
 
+    run = Run.open(folder)
     try:
         carry_on(run)
     except BadInput:
         raise
     except Exception as error:
-        raise Failed(run.path) from error
-    print(run.path)
+        raise Failed(folder) from error
+    (folder / ERRORS).unlink(missing_ok=True)
+    print(folder)
     return 0
 
 
-def _listen() -> None:
+@contextmanager
+def _listening() -> Generator[None]:
     """What the package says while it works goes to stderr."""
-    log = logging.getLogger("dreamlift")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
+    log, handler = logging.getLogger("dreamlift"), logging.StreamHandler()
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _sentence(error: Exception) -> str:
@@ -367,7 +378,7 @@ def _sentence(error: Exception) -> str:
     folder = (
         error.folder if isinstance(error, Failed) else Path(tempfile.mkdtemp(prefix="dreamlift-"))
     )
-    file = folder / "error.log"
+    file = folder / ERRORS
     try:
         file.write_text(trace)
     except OSError as other:

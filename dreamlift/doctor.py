@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dreamlift import memory
 from dreamlift.cameras import turntable
@@ -50,9 +51,11 @@ class Finding:
 def examine(runs: Path) -> bool:
     """Print the table; whether `generate` works here."""
     table = Table("", "found", "what to do", title="dreamlift doctor", title_justify="left")
+    for column in table.columns:
+        column.overflow = "fold"
     good = True
     for finding in findings(runs):
-        table.add_row(finding.what, finding.found, finding.advice)
+        table.add_row(*map(Text, (finding.what, finding.found, finding.advice)))
         good = good and finding.good
     Console().print(table)
     print("`dreamlift generate` works here." if good else "`dreamlift generate` cannot work yet.")
@@ -63,8 +66,10 @@ def findings(runs: Path) -> Iterator[Finding]:
     """Everything that is looked at, as it is found."""
     memory.keep()
     device = device_named("auto")
-    yield Finding("dreamlift", _version("dreamlift"))
-    yield Finding("Python", f"{platform.python_version()} on {platform.platform(terse=True)}")
+    version = _version("dreamlift")
+    yield Finding("dreamlift", "run from its source" if version == "missing" else version)
+    system = f"{platform.system()} {platform.machine()}"
+    yield Finding("Python", f"{platform.python_version()}, {system}")
     yield from _processor()
     yield from _torch()
     yield from _packages()
@@ -113,7 +118,7 @@ def _packages() -> Iterator[Finding]:
         if _importable(package):
             yield Finding(package, "there")
         else:
-            yield Finding(package, "missing", f"For {purpose}: pip install 'dreamlift[{extra}]'")
+            yield Finding(package, "missing", f"Install dreamlift[{extra}] for {purpose}.")
 
 
 def _weights() -> Iterator[Finding]:

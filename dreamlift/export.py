@@ -26,7 +26,7 @@ from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.meshes import read_mesh
-from dreamlift.io.obj import write_obj
+from dreamlift.io.obj import obj_files, write_obj
 from dreamlift.io.video import save_mp4
 from dreamlift.lights import Light
 from dreamlift.scene import Shot
@@ -147,7 +147,9 @@ class Asset:
         sources = {".glb": self.glb, ".mp4": self.turntable, ".png": self.contact_sheet}
         suffix = path.suffix.lower()
         if suffix == ".obj":
-            write_obj(path, self.parts())
+            parts = self.parts()
+            refuse_existing(obj_files(path, parts), replace=replace)
+            write_obj(path, parts)
         elif suffix in sources:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(sources[suffix], path)

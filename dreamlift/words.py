@@ -186,7 +186,7 @@ def nearest(word: str, known: Sequence[str]) -> list[str]:
 
 
 def _help(word: str) -> str:
-    near = nearest(word, [w for w in (*NOUNS, *SYNONYMS, *WORDS) if len(w) > 2])
+    near = nearest(word, [w for w in dict.fromkeys((*NOUNS, *SYNONYMS, *WORDS)) if len(w) > 2])
     return (
         f"The embedded prior does not know the word {word!r}. Nearest: {', '.join(near)}. "
         "Use one of these, or a prior with an open vocabulary."

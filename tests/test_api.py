@@ -14,6 +14,7 @@ import dreamlift
 from dreamlift.api import (
     Request,
     carry_on,
+    degenerate,
     export_again,
     finished,
     generate,
@@ -87,6 +88,7 @@ def test_a_finished_run_is_not_run_again(words: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Source, "load", no_prior)
     before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
     assert quick(words) == first
+    assert degenerate(Run(first.folder)) is None
     assert resume(first.folder) == first
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
 
@@ -125,7 +127,10 @@ def test_an_empty_field_is_said_to_be_degenerate_and_leaves_no_mesh(words: Path)
     with pytest.raises(DegenerateError, match="degenerate object: empty"):
         quick(words, words.parent / "empty", steps=40, opacity=1e6, lr=(0.5, 0.5))
     left = {path.name for path in (words.parent / "empty").iterdir()}
-    assert left == {"config.json", "metrics.jsonl", "checkpoint.safetensors"}
+    assert left == {"config.json", "metrics.jsonl", "checkpoint.safetensors", "report.json"}
+    run = Run(words.parent / "empty")
+    assert finished(run) is None
+    assert (degenerate(run) or "").startswith("degenerate object: empty")
 
 
 def test_a_request_survives_its_config_file(words: Path) -> None:
@@ -229,6 +234,10 @@ def test_a_finished_run_is_brought_out_again_as_asked(words: Path, tmp_path: Pat
     assert 0 < fewer.read_text().count("\nf ") <= 150
     with pytest.raises(BadInput, match="exists; nothing was changed"):
         export_again(asset.folder, tmp_path / "same.glb", FINISH)
+    (tmp_path / "mine.png").write_text("mine")  # where an OBJ's texture would go
+    with pytest.raises(BadInput, match=r"mine\.png exists; nothing was changed"):
+        export_again(asset.folder, tmp_path / "mine.obj", FINISH)
+    assert (tmp_path / "mine.png").read_text() == "mine"
     with pytest.raises(BadInput, match=r"save as \.glb"):
         export_again(asset.folder, tmp_path / "same.doc", FINISH)
 
@@ -243,9 +252,7 @@ def test_generate_is_lazy_and_public(words: Path, tmp_path: Path) -> None:
     assert len(dir(dreamlift)) - 1 <= 15  # beside __version__
     assert dreamlift.generate is generate
     out = tmp_path / "x"
-    asset = dreamlift.generate(
-        "a cone", prior=words, steps=1, out=out, finish=FINISH, observers=()
-    )
+    asset = dreamlift.generate("a cone", prior=words, steps=1, out=out, finish=FINISH, observers=())
     assert isinstance(asset, dreamlift.Asset)
     assert asset.save(tmp_path / "x.glb").read_bytes()[:4] == b"glTF"
     config = Run.open(out).config

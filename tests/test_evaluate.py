@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
-from witness import Witness
+from witness import Witness, flattened, swapped
 
 from dreamlift.errors import BadInput
 from dreamlift.evaluate import figures, judging, ladder, look, truths
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.geometry.mesh import Surface
 from dreamlift.io.gltf import write_glb
+from dreamlift.metrics import psnr
 from dreamlift.prior import Aligner
+from dreamlift.priors.oracle import Oracle
+from dreamlift.scene import Shot
 from dreamlift.toybox.lists import among, shapes_among
+from dreamlift.toybox.scenes import toy_scene
 from dreamlift.words import parse
 
 TOWER = "a red cube on top of a blue cylinder"
@@ -32,20 +35,9 @@ def tower() -> tuple[Surface, ...]:
     return truths.true_parts(TOWER)
 
 
-def swapped(parts: Sequence[Surface]) -> list[Surface]:
-    """The two things in each other's colours."""
-    upper, lower = parts
-    assert upper.colors is not None
-    assert lower.colors is not None
-    a = lower.colors[:1].expand_as(upper.colors)
-    b = upper.colors[:1].expand_as(lower.colors)
-    return [replace(upper, colors=a), replace(lower, colors=b)]
-
-
-def flattened(parts: Sequence[Surface]) -> list[Surface]:
-    """A billboard: right from the front, a hand's breadth thick."""
-    flat = torch.tensor([0.03, 1.0, 1.0])
-    return [replace(part, vertices=part.vertices * flat, normals=None) for part in parts]
+@pytest.fixture(scope="module")
+def true_tower(tower: Sequence[Surface]) -> judging.Seen:
+    return judging.seen(truths.through_a_file(tower))
 
 
 # -- what is looked at ----------------------------------------------------------------------------
@@ -62,9 +54,8 @@ def test_the_views_are_those_of_the_definition():
     assert int(look.behind().sum()) == 12
 
 
-def test_a_picture_shows_colours_and_an_untextured_one_does_not(tower: Sequence[Surface]):
-    scene = truths.through_a_file(tower)
-    plain, white = (look.pictures(scene, textureless=blank) for blank in (False, True))
+def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judging.Seen):
+    plain, white = true_tower.textured, true_tower.untextured
     grey = torch.tensor(look.BACKGROUND)
     assert torch.equal(plain[:, 0, 0], grey.expand(24, 3))
     assert (white.amax(-1) - white.amin(-1)).max() < 1e-6
@@ -73,14 +64,16 @@ def test_a_picture_shows_colours_and_an_untextured_one_does_not(tower: Sequence[
     assert (covered[0] & covered[1]).sum() > 0.95 * covered[1].sum()
 
 
-def test_a_true_object_through_a_file_looks_like_the_toy_itself():
+def test_a_true_object_through_a_file_looks_like_the_toy_itself(true_tower: judging.Seen):
     """The mesh of its parts, written, read and cast, against the tracer of its distances."""
-    from dreamlift.toybox.scenes import toy_scene
+    toy = look.pictures(toy_scene(parse(TOWER), 0), textureless=False)
+    assert (true_tower.textured - toy).abs().mean() < 0.005
 
-    scene = truths.through_a_file(truths.true_parts(SNOWMAN))
-    toy = toy_scene(parse(SNOWMAN), 0)
-    a, b = (look.pictures(x, textureless=False) for x in (scene, toy))
-    assert (a - b).abs().mean() < 0.005
+
+def test_a_true_object_has_all_its_parts():
+    """A slice of cheese in the shape of a table is thinner than the samples of a part's mesh."""
+    prompt = "a table in the shape of a hamburger"
+    assert len(truths.true_parts(prompt)) == len(toy_scene(parse(prompt), 0).built.parts)
 
 
 def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
@@ -95,10 +88,12 @@ def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
 # -- what the figures tell ------------------------------------------------------------------------
 
 
-def test_a_true_object_scores_and_the_wrong_ones_fall(tower: Sequence[Surface]):
+def test_a_true_object_scores_and_the_wrong_ones_fall(
+    tower: Sequence[Surface], true_tower: judging.Seen
+):
     """Colours swapped, a part missing, a flat billboard: each loses where it is wrong."""
     judge = Witness(TOWER)
-    truth = judged(tower, TOWER, judge)
+    truth = judging.verdict(true_tower, TOWER, judge)
     assert truth.color.share > 0.9
     assert truth.geometry.share > 0.9
     assert truth.color.captions == 256
@@ -130,6 +125,17 @@ def test_a_second_face_raises_the_janus_rate():
     assert torch.equal(truths.two_faced(parts)[len(parts)].vertices, turned)
 
 
+def test_the_priors_own_pictures_are_of_the_cameras_it_is_told(monkeypatch: pytest.MonkeyPatch):
+    """The oracle's samples are the truth from each camera, up to its own spread (26 dB)."""
+    monkeypatch.setattr(truths, "STEPS", 5)
+    toy = toy_scene(parse(TOWER), 0)
+    own = truths.samples(Oracle(toy.render), TOWER)
+    true = toy.render(Shot(look.cameras())).color
+    assert psnr(own, true) > 26
+    assert psnr(own, true.flip(0)) < 20
+    assert torch.equal(own, truths.samples(Oracle(toy.render), TOWER))
+
+
 def test_only_what_has_a_front_has_a_janus_rate():
     fronts = {"a frog on stilts": True, "a red ball": False, "a ball wearing a hat": False,
               "a chair on top of a cube": True, "a cube on top of a chair": True,
@@ -137,7 +143,7 @@ def test_only_what_has_a_front_has_a_janus_rate():
     assert {prompt: judging.has_front(prompt) for prompt in fronts} == fronts
 
 
-def test_a_judge_that_knows_nothing_scores_nothing(tower: Sequence[Surface]):
+def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Seen):
     """All captions tie, and a tie is not a first place."""
 
     class Blank(Witness):
@@ -145,7 +151,7 @@ def test_a_judge_that_knows_nothing_scores_nothing(tower: Sequence[Surface]):
             return torch.zeros(len(x), 26)
 
     assert isinstance(Blank(TOWER), Aligner)
-    assert judged(tower, TOWER, Blank(TOWER)).color.share == 0
+    assert judging.verdict(true_tower, TOWER, Blank(TOWER)).color.share == 0
 
 
 # -- reports --------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from killable import whole, work
 from tiny import bits
+from tiny_prior import save
 
+from dreamlift.api import carry_on
 from dreamlift.export import FILES, Asset
 from dreamlift.priors.source import Source
 from dreamlift.run import Run
@@ -92,6 +94,52 @@ def test_twenty_random_kills_change_no_bit(tmp_path: Path) -> None:
         assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
     for index in range(4):
         assert outcome(tmp_path / f"{index}", steps=600) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_the_command_line_survives_ctrl_c_and_kill_with_the_same_bits(tmp_path: Path) -> None:
+    """The real program, with an untrained prior of the real kind."""
+    prior = save(tmp_path / "prior")
+    words = ["a cone", "--prior", str(prior), "--steps", "60", "--init", "blob"]
+    words += ["--finish.resolution", "32", "--finish.faces", "600", "--finish.frames", "2"]
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    assert ended(program("generate", *words, "--out", str(whole)))[0] == 0
+    process = program("generate", *words, "--out", str(broken))
+    stop(process, broken, steps=5, by=signal.SIGINT)
+    code, _, said = ended(process)
+    assert code == 130 and said.endswith(f"Continue with: dreamlift resume {broken}\n")
+    process = program("resume", str(broken))
+    stop(process, broken, steps=15, by=signal.SIGKILL)
+    assert ended(process)[0] == -signal.SIGKILL
+    code, out, _ = ended(program("resume", str(broken)))
+    assert (code, out.splitlines()[-1]) == (0, str(broken))
+    expected, found = (made(carry_on(Run(folder))) for folder in (whole, broken))
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def program(*words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dreamlift", *words],
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out.decode(), err.decode()
+
+
+def stop(process: subprocess.Popen[bytes], folder: Path, *, steps: int, by: int) -> None:
+    """Send a signal once a run has logged so many steps."""
+    file = folder / "metrics.jsonl"
+    while process.poll() is None:
+        if file.exists() and file.read_text().count("\n") >= steps:
+            process.send_signal(by)
+            return
+        time.sleep(0.02)
 
 
 def steps_logged(folder: Path) -> str:

@@ -306,6 +306,16 @@ def test_gradients_agree_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(everything, (grid,))
 
 
+def test_a_sample_in_nothing_leaves_the_gradient_finite() -> None:
+    """Rounding puts samples just outside the ball, where density and gradient are exactly 0."""
+    gradient = torch.tensor([[0.0, 0.0, 0.0], [0.3, -0.2, 0.1]]).requires_grad_()
+    normal = outward(gradient, torch.tensor([[0.0], [0.5]]))
+    (normal[0] * 0 + normal[1]).sum().backward()
+    assert gradient.grad is not None
+    assert bool(gradient.grad.isfinite().all())
+    assert torch.equal(normal[0], torch.zeros(3))
+
+
 def test_a_light_without_normals_is_refused() -> None:
     with pytest.raises(ValueError, match="A light needs normals"):
         march(_uniform(1.0), _rays(_view(), dtype=torch.float32), light=_light([3.0, 0, 0]))

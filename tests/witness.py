@@ -1,22 +1,27 @@
-"""An analytic judge for tests: it measures colours and outlines, and is told two nouns.
+"""An analytic judge for tests, and objects that are wrong in a known way.
 
-It reads which colour is above and which below, whether the object is taller than wide, and calls
-its nouns those that it was told unless the outline is thinner than any of theirs. Its pictures are
-those of evaluate.look.
+The judge measures colours and outlines, and is told two nouns: it reads which colour is above and
+which below, whether the object is taller than wide, and calls its nouns those that it was told
+unless the outline is thinner than any of theirs. Its pictures are those of evaluate.look.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.evaluate.look import BACKGROUND
+from dreamlift.geometry.mesh import Surface
 from dreamlift.toybox.colours import NAMED
 from dreamlift.words import COLOURS, parse
 
 FACE = torch.tensor([0.91, 0.39, 0.03])
 """The colour of a snowman's nose."""
+
+meaning = cache(parse)
 
 
 class Witness:
@@ -55,7 +60,7 @@ class Witness:
         return torch.stack([self._said(text) for text in texts])
 
     def _said(self, text: str) -> Float[Tensor, " d"]:
-        graph = parse(text)
+        graph = meaning(text)
         first, second = graph.things[0], graph.things[-1]
         row = torch.zeros(26)
         for start, thing in ((0, first), (10, second)):
@@ -70,8 +75,24 @@ class Witness:
         """The front is where the nose is seen, and not from its side; all else is the back."""
         ratio = x / x.amax(-1, keepdim=True).clamp_min(1e-3)
         nose = ((ratio - FACE / FACE.amax()).norm(dim=-1) < 0.15) & (x.amax(-1) > 0.3)
-        nose[:, :, :29] = nose[:, :, 35:] = False
+        nose[:, :, :26] = nose[:, :, 38:] = False
         seen = nose.flatten(1).sum(1) >= 2
         out = torch.full((len(x), 8), 0.01)
         out[torch.arange(len(x)), torch.where(seen, 0, 4)] = 0.93
         return out.log()
+
+
+def swapped(parts: Sequence[Surface]) -> list[Surface]:
+    """The two things in each other's colours."""
+    upper, lower = parts
+    assert upper.colors is not None
+    assert lower.colors is not None
+    a = lower.colors[:1].expand_as(upper.colors)
+    b = upper.colors[:1].expand_as(lower.colors)
+    return [replace(upper, colors=a), replace(lower, colors=b)]
+
+
+def flattened(parts: Sequence[Surface]) -> list[Surface]:
+    """A billboard: right from the front, a hand's breadth thick."""
+    flat = torch.tensor([0.03, 1.0, 1.0])
+    return [replace(part, vertices=part.vertices * flat, normals=None) for part in parts]

@@ -73,8 +73,9 @@ def rows(entries: Sequence[Entry]) -> list[Row]:
     Chance is known exactly and has no interval.
     """
     out: list[Row] = []
+    divided = len({entry["category"] for entry in entries}) > 1
     for kind in KINDS:
-        for group in GROUPS if kind != "janus" else GROUPS[:1]:
+        for group in GROUPS if divided and kind != "janus" else GROUPS[:1]:
             inside = [e for e in entries if group in ("all", e["category"])]
             found: dict[str, Figure] = {}
             for source in SOURCES:

@@ -24,6 +24,7 @@ from dreamlift.learn.slots import fronted
 from dreamlift.metrics import mistaken, r_precision, share_called
 from dreamlift.prior import Aligner
 from dreamlift.scene import Scene
+from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among, shapes_among
 from dreamlift.words import parse
 
@@ -89,8 +90,9 @@ def captions(prompt: str, *, textureless: bool) -> tuple[str, ...]:
 
 
 def readable(prompt: str, judge: Judge) -> None:
-    """Raise BadInput for a prompt, or one of its neighbours, that the judge cannot read."""
+    """Raise BadInput for a prompt that is not of the judge's world, or a neighbour of it."""
     try:
+        drawable(parse(prompt))
         judge.embed_text(captions(prompt, textureless=False))
         judge.embed_text(captions(prompt, textureless=True))
     except ValueError as error:

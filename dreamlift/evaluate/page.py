@@ -31,7 +31,9 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid #8886; text-align: left;
 td { font-variant-numeric: tabular-nums; }
 section { border-top: 1px solid #8886; padding: .8rem 0; }
 section h3 { margin: 0 0 .2rem; font-size: 1rem; }
-img { width: 100%; max-width: 49rem; image-rendering: pixelated; display: block; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
+.pair div { flex: 1 1 20rem; max-width: 29rem; }
+img { width: 100%; image-rendering: pixelated; display: block; }
 .faint { opacity: .75; font-size: .9rem; margin: .2rem 0; }
 .bar { display: inline-block; width: 5rem; height: .6rem; background: #8884; }
 .bar i { display: block; height: 100%; background: #3a7; }
@@ -54,8 +56,9 @@ def shown(pictures: Seen | None) -> Shown:
 
 
 def _uri(images: Float[Tensor, "v h w 3"]) -> str:
-    """A sheet of pictures as a JPEG in a data URI: a row for each elevation."""
-    sheet = contact_sheet(images, columns=len(look.AZIMUTHS), gap=1, background=look.BACKGROUND)
+    """A sheet of pictures as a JPEG in a data URI: two rows for each elevation."""
+    half = len(look.AZIMUTHS) // 2
+    sheet = contact_sheet(images, columns=half, gap=1, background=look.BACKGROUND)
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(sheet)).save(buffer, format="JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -104,14 +107,15 @@ def _row(row: Row, sources: Sequence[str]) -> str:
 
 def _method(entries: Sequence[Entry]) -> str:
     """How the figures were taken, in a paragraph."""
-    counts = [entry["captions"]["geometry"] for entry in entries]
+    counts = sorted({entry["captions"]["geometry"] for entry in entries})
+    left = " to ".join(f"{n}" for n in (counts if len(counts) < 2 else (counts[0], counts[-1])))
     judges = ", ".join(sorted({str(entry["judge"]) for entry in entries}))
     return (
         f"<b>Colour</b> is R-Precision: the share of {look.VIEWS} views of the exported object "
         f"({len(look.AZIMUTHS)} azimuths, {' and '.join(f'{e:.0f}' for e in look.ELEVATIONS)} "
         "degrees above) for which the judge ranks the prompt first among itself and 255 near "
         "captions. <b>Geometry</b> is the same without texture and colour words; captions that "
-        f"then mean the same count once, which leaves {min(counts)} to {max(counts)}. "
+        f"then mean the same count once, which leaves {left}. "
         "<b>Janus</b>, of objects with a front, is the share of views from behind that are called "
         "the front; low is good. In brackets, 95 % intervals over objects. True objects are toys "
         "built for the prompt and judged through a GLB file as the runs are; two-faced ones have a "
@@ -129,14 +133,17 @@ def _card(entry: Entry, pictures: Shown) -> str:
     ]
     if entry["note"]:
         parts.append(f"<p>{escape(entry['note'])}</p>")
+    parts.append('<div class="pair">')
     for kind, uri in (("color", pictures.textured), ("geometry", pictures.untextured)):
-        parts.append(f"<p>{_score(entry, kind)}</p>")
+        parts.append(f"<div><p>{_score(entry, kind)}</p>")
         if uri:
             alt = escape(f"{entry['prompt']}, seed {entry['seed']}, {look.VIEWS} views")
             parts.append(f'<img alt="{alt}" src="{uri}">')
         if entry["mistaken"][kind]:
             named = [f"{escape(text)} ({views})" for text, views in entry["mistaken"][kind]]
             parts.append(f'<p class="faint">Taken for: {"; ".join(named)}</p>')
+        parts.append("</div>")
+    parts.append("</div>")
     if entry["janus"] is not None:
         parts.append(f"<p>{_score(entry, 'janus')}</p>")
     return "\n".join([*parts, "</section>"])

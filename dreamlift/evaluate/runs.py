@@ -47,9 +47,7 @@ from dreamlift.prior import Prior
 from dreamlift.priors.source import Source
 from dreamlift.run import Run
 from dreamlift.scenes.mesh import load_mesh
-from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import category
-from dreamlift.words import parse
 
 log = logging.getLogger("dreamlift")
 
@@ -111,8 +109,6 @@ def evaluate(
     judge = shipped_judge() if judge is None else judge
     for prompt in {run.prompt for run in every}:
         readable(prompt, judge)
-        if baselines:
-            drawable(parse(prompt))
     compared = _Comparisons(judge, on=baselines)
     name = fingerprint(judge)
     entries: list[dict[str, Any]] = []

@@ -35,8 +35,6 @@ from dreamlift.toybox.mesh import mesh
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.words import parse, untextured
 
-RESOLUTION = 48
-"""Samples along the longest side of each part of a true object's mesh."""
 SCALE, STEPS = 5.0, 20
 """Guidance and DDIM steps of the prior's own pictures."""
 
@@ -53,7 +51,7 @@ class Beside:
 def true_parts(prompt: str, seed: int = 0) -> tuple[Surface, ...]:
     """The toy that a prompt means, as a mesh. Raises BadInput for what the toybox cannot build."""
     toy = toy_scene(parse(prompt), seed)
-    return mesh(toy.built, toy.palette, toy.rainbows, resolution=RESOLUTION)
+    return mesh(toy.built, toy.palette, toy.rainbows)
 
 
 def two_faced(parts: Sequence[Surface]) -> tuple[Surface, ...]:

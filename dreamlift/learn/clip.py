@@ -9,6 +9,7 @@ in neither pictures nor captions.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -155,7 +156,6 @@ def train(
         recipe.pool, seed=recipe.seed, views=Views(), first=training.step,
         per_step=recipe.per_step, device=device,
     )  # fmt: skip
-    unseen = Pool(256, seed=recipe.seed + 1, views=Views(), device=device)
     dtype = native_dtype(device)
 
     def score(asked: Quiz) -> tuple[Tensor, Tensor]:
@@ -171,10 +171,15 @@ def train(
         )
         return value, {"right": float(right)}
 
+    @cache
+    def unseen() -> Quiz:
+        fresh = Pool(256, seed=recipe.seed + 1, views=Views(), device=device)
+        rng = random.Random(f"clip unseen {recipe.seed}")
+        return quiz(fresh.draw(192, 0, said=recipe.said), recipe.hard, rng)
+
     @torch.no_grad()
     def watch(step: int) -> dict[str, float]:
-        rng = random.Random(f"clip unseen {recipe.seed}")
-        value, right = score(quiz(unseen.draw(192, 0, said=recipe.said), recipe.hard, rng))
+        value, right = score(unseen())
         return {"unseen_loss": float(value), "unseen_right": float(right)}
 
     training.run(loss, watch, watch_every=200)

@@ -41,8 +41,15 @@ class Convolution(nn.Conv2d):
         return F.linear(rows, weight, self.bias).permute(0, 3, 1, 2).contiguous()
 
 
+def _plain(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is of the kind that `product` computes: square and undivided."""
+    square = all(len({*pair}) == 1 for pair in (layer.kernel_size, layer.stride, layer.padding))
+    square = square and not isinstance(layer.padding, str)
+    return square and layer.dilation == (1, 1) and layer.groups == 1
+
+
 def hasten(network: nn.Module) -> None:
-    """Make every Conv2d of a network a Convolution, in place; its parameters stay what they are."""
+    """Make plain Conv2ds of a network Convolutions, in place; parameters stay what they are."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and module.groups == 1:
+        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and _plain(module):
             module.__class__ = Convolution

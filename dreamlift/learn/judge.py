@@ -18,8 +18,9 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
-from dreamlift.learn.exam import GRID, Reading, any_graph, exam, marks
+from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, exam, marks
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
@@ -167,7 +168,7 @@ def load_judge(folder: Path) -> Judge:
 class Recipe:
     """The numbers of one training."""
 
-    steps: int = 1200
+    steps: int = 1500
     batch: int = 64
     lr: float = 2e-3
     ema: float = 0.99
@@ -198,9 +199,14 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     unseen = exam(pool(recipe.per_step * 16, recipe.seed + 1, 0), 256, recipe.seed + 1, 0)
     dtype = native_dtype(device)
 
-    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+    def made(step: int) -> Exam:
         seen.bring(step)
-        truth = exam(seen, recipe.batch, recipe.seed, step)
+        return exam(seen, recipe.batch, recipe.seed, step)
+
+    ahead = Ahead(made)
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        truth = ahead(step)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             read = judge(truth.x)
         value, right = marks(read, truth)

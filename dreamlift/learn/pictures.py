@@ -139,9 +139,9 @@ def compose(
     point = origin + traced.depth[..., None] * ray
     rows = [spans(b) for b in scenes]
     colours = [palette(b, g, rng) for b, g in zip(scenes, graphs, strict=True)]
-    bands = [rainbows(b, g)[:, None] for b, g in zip(scenes, graphs, strict=True)]
+    bands = [rainbows(b, g)[:, None].float() for b, g in zip(scenes, graphs, strict=True)]
     height = level(traced.part, point[..., 2], stacked(rows).to(device))
-    banded = stacked(bands)[..., 0].to(device)
+    banded = stacked(bands)[..., 0].to(device) > 0.5
     albedo = colour(traced.part, height, stacked(colours).to(device), banded)
     lights, textureless = _lights(cameras, views, draws)
     x = shade(albedo, traced.normal, point, lights)

@@ -28,7 +28,7 @@ class Elsewhere(Views):
     distance: tuple[float, float] = (2.8, 6.0)
     shares: tuple[float, float, float] = (0.35, 0.35, 0.30)
     ambient: tuple[float, float] = (0.3, 0.85)
-    side: int = 128
+    side: int = 96
     """Of the backgrounds that are no plain colour."""
 
     def light(
@@ -85,7 +85,7 @@ def rough(x: Float[Tensor, "b c 64 64"], rng: torch.Generator) -> Float[Tensor, 
     Channels behind the first three are masks, which only move along.
     """
     n = len(x)
-    spared = (torch.rand(n, 1, 1, 1, generator=rng) < 0.2).to(x.device)
+    spared = (torch.rand(n, 1, 1, 1, generator=rng) < 0.35).to(x.device)
     moved = _moved(x, rng)
     y = moved[:, :3]
     blotches = torch.stack([clouds(n, rng, side=64, knots=9) for _ in range(3)], 1)

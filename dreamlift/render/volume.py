@@ -144,8 +144,8 @@ def outward(
 
     Without that, the derivative of a normal would be unbounded in fog.
     """
-    length = (gradient.square().sum(-1, keepdim=True) + (SOFTNESS * density) ** 2).sqrt()
-    return -gradient / length.clamp_min(torch.finfo(gradient.dtype).tiny)
+    square = gradient.square().sum(-1, keepdim=True) + (SOFTNESS * density) ** 2
+    return -gradient / square.clamp_min(torch.finfo(gradient.dtype).tiny).sqrt()
 
 
 def analytic_normals(density: Callable[[Points], Tensor], points: Points) -> Points:

@@ -13,6 +13,8 @@ from dreamlift.toybox.paint import rainbow, spans
 
 SLICE = 1 << 16
 """Points whose distances are computed at once."""
+FINEST = 256
+"""Samples along a side beyond which a part that no sample lies in is taken to be nothing."""
 
 
 def mesh(
@@ -50,7 +52,8 @@ def names(built: Built) -> list[str]:
 
 
 def _march(part: Part, n: int) -> tuple[Tensor, Tensor]:
-    """Vertices and faces of one part, from a cube of n^3 samples around it."""
+    """Vertices and faces of one part, from a cube of n^3 samples around it, or of more for a sheet
+    so thin that it lies between them."""
     low, high = bounds(support([part.solids]))
     centre = torch.from_numpy((low + high) / 2).float()
     half = float((high - low).max()) / 2 * (1 + 3 / n)
@@ -60,5 +63,7 @@ def _march(part: Part, n: int) -> tuple[Tensor, Tensor]:
     inside = torch.cat(
         [-distance(program, (some + centre)[None])[0][0] for some in points.split(SLICE)]
     )
+    if not bool((inside > 0).any()) and 2 * n <= FINEST:
+        return _march(part, 2 * n)
     surface = isosurface(inside.reshape(n, n, n), half, level=0.0, least=0.0)
     return surface.vertices + centre, surface.faces

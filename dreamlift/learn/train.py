@@ -1,0 +1,77 @@
+"""`dreamlift train NAME`: the trainings of the embedded models by name."""
+
+import difflib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from dreamlift.errors import BadInput
+
+NAMES = ("tower", "text-to-image", "clip", "judge")
+SHIPPED_TOWER = Path(__file__).parents[1] / "weights" / "text-to-image" / "tower"
+
+
+def train(
+    name: str, folder: Path, *, minutes: float | None = None, steps: int | None = None, seed: int
+) -> None:
+    """Train one of NAMES in `folder`, to `steps` or for `minutes`; the same again goes on.
+
+    Weights, ready to load, are left in folder/NAME. Raises BadInput for another name, for a folder
+    of another training, and where the tower is missing that text-to-image and clip stand on.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
+        raise BadInput(
+            f"There is no training {name!r}. Nearest: {near}. There are: {', '.join(NAMES)}."
+        )
+    if steps is not None and steps < 1:
+        raise BadInput(f"A training needs at least one step, not {steps}.")
+    language = None if name in ("tower", "judge") else tower_beside(folder)
+    _claim(folder, {"training": name, "seed": seed})
+    if name == "tower":
+        from dreamlift.learn import tower
+
+        tower.train(folder, steps=steps or 800, seed=seed, minutes=minutes)
+    elif name == "judge":
+        from dreamlift.learn import judge
+
+        recipe = judge.Recipe(seed=judge.Recipe.seed + seed)
+        judge.train(folder, replace(recipe, steps=steps or recipe.steps), minutes=minutes)
+    elif name == "clip" and language is not None:
+        from dreamlift.learn import clip
+
+        recipe = clip.Recipe(seed=clip.Recipe.seed + seed)
+        recipe = replace(recipe, steps=steps or recipe.steps)
+        clip.train(folder, language, recipe, minutes=minutes)
+    elif language is not None:
+        from dreamlift.learn import denoiser
+
+        recipe = denoiser.Recipe(seed=seed)
+        recipe = replace(recipe, steps=steps or recipe.steps)
+        denoiser.train(folder, language, recipe, minutes=minutes)
+
+
+def tower_beside(folder: Path) -> Path:
+    """The text tower trained in the folder beside, or else the shipped one."""
+    for tower in (folder.parent / "tower" / "tower", SHIPPED_TOWER):
+        if (tower / "config.json").is_file():
+            return tower
+    raise BadInput(
+        f"There is no text tower in {folder.parent / 'tower'}, nor one that ships inside. Train "
+        "one first: `dreamlift train tower`."
+    )
+
+
+def _claim(folder: Path, settings: dict[str, str | int]) -> None:
+    """Say whose folder it is; refuse another's."""
+    note = folder / "training.json"
+    if not note.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput(f"{folder} holds something else. Train in a folder of its own.")
+        note.write_text(json.dumps(settings) + "\n")
+    elif (found := json.loads(note.read_text())) != settings:
+        raise BadInput(
+            f"{folder} holds another training, {found}, not {settings}. Train in another folder, "
+            "or say what was said then."
+        )

@@ -1,0 +1,161 @@
+"""The training loop: what it learns, averages, saves and says."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dreamlift.learn.loop import Training, native_dtype
+
+
+def network() -> nn.Module:
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+    net[2].bias.requires_grad_(False)
+    return net
+
+
+def training(folder: Path, steps: int = 12, minutes: float | None = None) -> Training:
+    return Training(
+        network(), folder, steps, lr=0.05, warmup=3, ema=0.9, log_every=4, minutes=minutes
+    )
+
+
+class Noisy:
+    """A loss that also draws from torch's own generator, as dropout does."""
+
+    def __init__(self, of: Training, stop: int | None = None) -> None:
+        self.of, self.stop = of, stop
+
+    def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        if step == self.stop:
+            raise KeyboardInterrupt
+        rng = torch.Generator().manual_seed(step)
+        x = torch.randn(4, 3, generator=rng)
+        loss = (self.of.network(x) - torch.randn(4, 2)).square().mean()
+        return loss, {"said": float(step)}
+
+
+def state(of: Training) -> list[Tensor]:
+    moments = [m[k] for m in of.optimizer.state_dict()["state"].values() for k in sorted(m)]
+    return [*of.network.state_dict().values(), *of.average.values(), *moments]
+
+
+def test_a_resumed_training_is_bit_for_bit_one_that_never_stopped(tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    whole = training(tmp_path / "whole")
+    torch.manual_seed(9)
+    whole.run(Noisy(whole))
+
+    torch.manual_seed(9)
+    part = training(tmp_path / "part")
+    torch.manual_seed(9)
+    with pytest.raises(KeyboardInterrupt):
+        part.run(Noisy(part, stop=7))
+    torch.manual_seed(12345)
+    rest = training(tmp_path / "part")
+    assert rest.step == 7
+    rest.run(Noisy(rest))
+    assert rest.step == whole.step == 12
+    for a, b in zip(state(rest), state(whole), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_average_follows_its_formula(tmp_path: Path) -> None:
+    of = training(tmp_path)
+    mean = {k: p.detach().clone() for k, p in of.network.named_parameters() if p.requires_grad}
+    noisy = Noisy(of)
+    for step in range(9):
+        of.update(noisy(step)[0])
+        decay = min(0.9, (1 + step) / (10 + step))
+        for k, p in of.network.named_parameters():
+            if k in mean:
+                mean[k] = decay * mean[k] + (1 - decay) * p.detach()
+    for k, value in of.average.items():
+        torch.testing.assert_close(value, mean[k])
+
+
+def test_the_network_wears_its_average_only_inside(tmp_path: Path) -> None:
+    of = training(tmp_path)
+    of.update(Noisy(of)(0)[0])
+    now = [p.detach().clone() for p in of.network.parameters()]
+    with of.averaged():
+        inside = dict(of.network.named_parameters())
+        assert all(torch.equal(inside[k], value) for k, value in of.average.items())
+        assert not torch.equal(inside["0.weight"], now[0])
+    for p, value in zip(of.network.parameters(), now, strict=True):
+        assert torch.equal(p, value)
+
+
+def test_the_rate_warms_up_stays_and_falls(tmp_path: Path) -> None:
+    of = Training(network(), tmp_path, 100, lr=0.4, warmup=10)
+    rates = []
+    for step in range(101):
+        of.step = step
+        rates.append(of.rate())
+    assert rates[:10] == pytest.approx([0.04 * (step + 1) for step in range(10)])
+    assert rates[10:70] == pytest.approx([0.4] * 60)
+    assert rates[85] == pytest.approx(0.2) and rates[91] == pytest.approx(0.4 * 0.3)
+    assert rates[100] == pytest.approx(0.4 * 0.02)
+
+
+def test_what_is_frozen_is_neither_trained_nor_averaged_nor_saved(tmp_path: Path) -> None:
+    of = training(tmp_path)
+    before = of.network[2].bias.detach().clone()
+    of.run(Noisy(of))
+    assert torch.equal(of.network[2].bias, before)
+    assert "2.bias" not in of.average
+    assert not [k for k in torch_names(of.checkpoint) if k.endswith("2.bias")]
+
+
+def torch_names(path: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return list(file.keys())
+
+
+def test_minutes_stop_it_resumably_and_steps_end_it(tmp_path: Path) -> None:
+    of = training(tmp_path, minutes=0.0)
+    of.run(Noisy(of))
+    assert of.step == 1
+    again = training(tmp_path)
+    assert again.step == 1
+    again.run(Noisy(again))
+    assert again.step == 12
+    done = training(tmp_path)
+    done.run(Noisy(done))
+    assert done.step == 12
+
+
+def test_it_logs_means_and_watches_the_average(tmp_path: Path) -> None:
+    of = training(tmp_path)
+    of.run(Noisy(of), lambda step: {"watched": float(step)}, watch_every=5)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 5, 8, 10, 12]
+    assert [line["said"] for line in lines if "said" in line] == [1.5, 5.5, 9.5]
+    assert [line["watched"] for line in lines if "watched" in line] == [5.0, 10.0]
+
+
+def test_a_loss_that_is_not_finite_stops_it_and_says_where(tmp_path: Path) -> None:
+    of = training(tmp_path)
+
+    def broken(step: int) -> tuple[Tensor, dict[str, float]]:
+        loss, said = Noisy(of)(step)
+        return (loss * math.nan if step == 2 else loss), said
+
+    with pytest.raises(FloatingPointError, match=r"nan at step 3 of .*lower the learning rate"):
+        of.run(broken)
+
+
+def test_no_steps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one step, not 0"):
+        training(tmp_path, steps=0)
+
+
+def test_half_precision_is_used_where_it_is_native() -> None:
+    assert native_dtype(torch.device("cuda")) == torch.bfloat16
+    assert native_dtype(torch.device("cpu")) in (torch.bfloat16, torch.float32)

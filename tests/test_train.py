@@ -1,0 +1,74 @@
+"""Trainings by name: the right one is called, in a folder of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamlift.errors import BadInput
+from dreamlift.learn import clip, denoiser, judge, tower
+from dreamlift.learn import train as dispatch
+from dreamlift.learn.train import NAMES, train
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """What would have been trained."""
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+    for module in (tower, denoiser, clip, judge):
+        name = module.__name__.rsplit(".", maxsplit=1)[1]
+        monkeypatch.setattr(
+            module, "train", lambda *a, _name=name, **k: calls.append((_name, a, k))
+        )
+    return calls
+
+
+def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
+    language = tmp_path / "tower" / "tower"
+    language.mkdir(parents=True)
+    (language / "config.json").write_text("{}")
+    for name in NAMES:
+        folder = tmp_path / ("language" if name == "tower" else name)
+        train(name, folder, minutes=2.0, steps=5, seed=3)
+    assert [name for name, _, _ in called] == ["tower", "denoiser", "clip", "judge"]
+    assert all(options["minutes"] == 2.0 for _, _, options in called)
+    assert called[0][2] == {"steps": 5, "seed": 3, "minutes": 2.0}
+    assert called[1][1] == (tmp_path / "text-to-image", language, denoiser.Recipe(steps=5, seed=3))
+    assert called[2][1][2] == clip.Recipe(steps=5, seed=2003)
+    assert called[3][1][1] == judge.Recipe(steps=5, seed=1003)
+
+
+def test_the_recipes_own_steps_are_the_default(tmp_path: Path, called: list[Any]) -> None:
+    train("judge", tmp_path / "j", seed=0)
+    assert called[0][1][1] == judge.Recipe() and called[0][2] == {"minutes": None}
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"'text-to-imgae'. Nearest: text-to-image"):
+        train("text-to-imgae", tmp_path, seed=0)
+    with pytest.raises(BadInput, match="at least one step, not 0"):
+        train("judge", tmp_path, steps=0, seed=0)
+
+
+def test_a_folder_belongs_to_one_training(tmp_path: Path, called: list[Any]) -> None:
+    train("judge", tmp_path / "j", seed=1)
+    train("judge", tmp_path / "j", seed=1, minutes=3.0)
+    assert len(called) == 2
+    for name, seed in (("judge", 2), ("tower", 1)):
+        with pytest.raises(BadInput, match="holds another training"):
+            train(name, tmp_path / "j", seed=seed)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    with pytest.raises(BadInput, match="holds something else"):
+        train("judge", tmp_path / "full", seed=1)
+
+
+def test_without_a_tower_nothing_is_started(
+    tmp_path: Path, called: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "SHIPPED_TOWER", tmp_path / "nowhere")
+    for name in ("clip", "text-to-image"):
+        with pytest.raises(BadInput, match="no text tower.*dreamlift train tower"):
+            train(name, tmp_path / name, seed=0)
+        assert not (tmp_path / name).exists()
+    assert not called

@@ -1,0 +1,178 @@
+"""The grammar of the embedded world: what captions mean, and what is said of others."""
+
+import random
+import zlib
+
+import pytest
+
+from dreamlift.phrases import colourless, phrase
+from dreamlift.toybox.captions import picture_graph, text_graph
+from dreamlift.words import (
+    COLOURS,
+    CONTEXT,
+    FRONTED,
+    IDS,
+    NOUNS,
+    NULL,
+    PAD,
+    RELATIONS,
+    SYNONYMS,
+    VOCABULARY,
+    WORDS,
+    Graph,
+    Link,
+    Thing,
+    UnknownWord,
+    held,
+    nearest,
+    owners,
+    parse,
+    split,
+    tokens,
+    untextured,
+)
+
+RED_CUBE = Thing("cube", "red")
+MEANINGS = {
+    "a red cube": Graph((RED_CUBE,)),
+    "A Red CUBE!": Graph((RED_CUBE,)),
+    "red cubes": Graph((RED_CUBE,)),
+    "two red boxes": Graph((RED_CUBE,)),
+    "a small rainbow ball": Graph((Thing("ball", None, "small", "rainbow"),)),
+    "a small red cube is sitting on top of a large blue cube": Graph(
+        (Thing("cube", "red", "small"), Thing("cube", "blue", "large")), (Link("on top of", 0, 1),)
+    ),
+    "a dog wearing a red hat, blue scarf": Graph(
+        (Thing("corgi"), Thing("hat", "red"), Thing("scarf", "blue")),
+        (Link("wearing", 0, 1), Link("wearing", 0, 2)),
+    ),
+    "a dog wearing a red hat and a blue scarf": Graph(
+        (Thing("corgi"), Thing("hat", "red"), Thing("scarf", "blue")),
+        (Link("wearing", 0, 1), Link("wearing", 0, 2)),
+    ),
+    "a frog on stilts": Graph((Thing("frog"), Thing("stilts")), (Link("on stilts", 0, 1),)),
+    "a frog on blue stilts": Graph(
+        (Thing("frog"), Thing("stilts", "blue")), (Link("on stilts", 0, 1),)
+    ),
+    "a chair in the shape of an avocado": Graph(
+        (Thing("chair"), Thing("avocado")), (Link("in the shape of", 0, 1),)
+    ),
+    "an armchair imitating an avocado": Graph(
+        (Thing("armchair"), Thing("avocado")), (Link("in the shape of", 0, 1),)
+    ),
+    "a frog on a cube on a ball": Graph(
+        (Thing("frog"), Thing("cube"), Thing("ball")),
+        (Link("on top of", 0, 1), Link("on top of", 1, 2)),
+    ),
+    "a DSLR photo of a delicious hamburger": Graph((Thing("hamburger"),)),
+    "a photo of a traffic cone, highly detailed": Graph((Thing("traffic cone"),)),
+    "an untextured mug next to a ball, left side view": Graph(
+        (Thing("mug"), Thing("ball")), (Link("next to", 0, 1),), "left side view", True
+    ),
+    "a snowman, top view": Graph((Thing("snowman"),), (), "overhead view"),
+    "a santa hat on a hat": Graph((Thing("santa hat"), Thing("hat")), (Link("on top of", 0, 1),)),
+    "a teddy": Graph((Thing("teddy bear"),)),
+}
+
+
+@pytest.mark.parametrize("text", MEANINGS)
+def test_a_caption_means_what_it_says(text: str) -> None:
+    assert parse(text) == MEANINGS[text]
+
+
+MISTAKES = {
+    "": "needs a noun",
+    "a red": "needs a noun",
+    "a red cube on top of": "needs a noun at its end",
+    "on top of a cube": "noun is missing before 'on top of'",
+    "a red wearing a hat": "noun is missing before 'wearing'",
+    "a cube a ball": "How do 'cube' and 'ball' belong together",
+    "a cube side": "'side' does not fit here",
+    "a hat on a cube on a ball on a ring on a mug": "5 things; 4 is the most",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_what_cannot_be_read_is_explained(text: str) -> None:
+    with pytest.raises(ValueError, match=MISTAKES[text]):
+        parse(text)
+
+
+def test_an_unknown_word_is_answered_with_the_nearest_known_ones() -> None:
+    with pytest.raises(UnknownWord, match=r"'hamburgre'.*Nearest: hamburger"):
+        parse("a hamburgre")
+    with pytest.raises(UnknownWord, match=r"'unicorn'.*open vocabulary"):
+        tokens("a unicorn on a cube")
+    assert nearest("pyramyd", NOUNS)[0] == "pyramid"
+    assert nearest("xyzzy", NOUNS)
+
+
+def test_an_over_long_prompt_is_refused_with_its_length() -> None:
+    with pytest.raises(ValueError, match=f"{CONTEXT + 1} words.*{CONTEXT} at most"):
+        tokens("red " * (CONTEXT + 1))
+    assert len(tokens("red " * CONTEXT)) == CONTEXT
+
+
+def test_the_empty_text_is_the_null_token_and_padding_is_none() -> None:
+    assert tokens("") == [NULL] and NULL != PAD == 0
+
+
+def test_word_ids_are_what_shipped_weights_were_trained_on() -> None:
+    """Append only: an id that moves makes every shipped model read other words."""
+    assert (IDS["<pad>"], IDS["<null>"], IDS[","], IDS["a"]) == (0, 1, 2, 3)
+    assert [IDS[c] for c in COLOURS] == list(range(13, 23))
+    assert (IDS["cube"], IDS["stilts"], IDS["moon"]) == (41, 57, 129)
+    assert zlib.crc32(" ".join(WORDS[:218]).encode()) == 20181786
+    assert len(WORDS) == len(set(WORDS)) <= VOCABULARY
+
+
+def test_plurals_hyphens_and_punctuation_are_read() -> None:
+    assert split("Red-Cube; (blue)!") == ["red", "cube", ",", "blue"]
+    assert tokens("red cubes") == tokens("red cube")
+    assert parse("red-and-white balls") == Graph((Thing("ball", "white"),))
+
+
+def test_synonyms_name_known_nouns() -> None:
+    assert set(SYNONYMS.values()) <= set(NOUNS) and not set(SYNONYMS) & set(NOUNS)
+    assert set(NOUNS) >= FRONTED
+
+
+def test_each_word_belongs_to_the_thing_it_describes() -> None:
+    text = "a small red cube is on top of a large blue ball, front view"
+    assert owners(text) == [-1, 0, 0, 0, -1, -1, -1, -1, -1, 1, 1, 1, -1, -1, -1]
+    assert owners("a frog on blue stilts") == [-1, 0, -1, 1, 1]
+    assert owners("a traffic cone") == [-1, 0, 0]
+
+
+def test_held_out_compositions_are_those_of_the_design() -> None:
+    for pair in (("frog", "stilts"), ("pig", "backpack"), ("ghost", "hamburger")):
+        assert held(*pair)
+    assert held("chair", "avocado") and held("corgi", "santa hat")
+    assert held("ball", "mug") and not held("mug", "ball")
+    share = sum(held(a, b) for a in NOUNS for b in NOUNS) / len(NOUNS) ** 2
+    assert 0.08 < share < 0.12
+
+
+def test_saying_and_reading_a_graph_gives_it_back() -> None:
+    rng = random.Random(5)
+    for i in range(1000):
+        graph = (picture_graph, text_graph)[i % 2](rng)
+        assert parse(phrase(graph)) == graph
+        worded = phrase(graph, rng)
+        if len(split(worded)) <= CONTEXT:
+            assert parse(worded) == graph, worded
+
+
+def test_every_way_to_say_a_relation_means_it() -> None:
+    for relation, ways in RELATIONS.items():
+        for way in ways:
+            text = f"a cube {way}" + ("" if relation == "on stilts" else " a ball")
+            assert parse(text).links == (Link(relation, 0, 1),), text
+
+
+def test_an_untextured_caption_says_no_colour() -> None:
+    graph = colourless(parse("a small red cube on top of a rainbow ball"))
+    assert phrase(graph) == "an untextured small cube on top of a ball"
+    assert parse(phrase(graph)) == graph
+    said = untextured("a photo of a red dragon with a striped tail")
+    assert said == "an untextured dragon with a tail"
