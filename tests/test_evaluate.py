@@ -14,6 +14,7 @@ from dreamlift.evaluate import figures, judging, ladder, look, truths
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.geometry.mesh import Surface
 from dreamlift.io.gltf import write_glb
+from dreamlift.learn import judge as learned
 from dreamlift.metrics import psnr
 from dreamlift.prior import Aligner
 from dreamlift.priors.oracle import Oracle
@@ -113,6 +114,25 @@ def test_a_true_object_scores_and_the_wrong_ones_fall(
     assert flat.geometry.share < truth.geometry.share - 0.2
 
 
+def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judging.Seen):
+    shown: list[Tensor] = []
+    told: list[Sequence[str]] = []
+
+    class Recorder(Witness):
+        def embed_image(self, x: Tensor) -> Tensor:
+            shown.append(x)
+            return super().embed_image(x)
+
+        def embed_text(self, texts: Sequence[str]) -> Tensor:
+            told.append(texts)
+            return super().embed_text(texts)
+
+    judging.verdict(true_tower, TOWER, Recorder(TOWER))
+    assert torch.equal(shown[0], true_tower.textured)
+    assert torch.equal(shown[1], true_tower.untextured)
+    assert told == [among(TOWER), shapes_among(TOWER)]
+
+
 def test_a_second_face_raises_the_janus_rate():
     parts, judge = truths.true_parts(SNOWMAN), Witness(SNOWMAN)
     true, planted = (
@@ -152,6 +172,23 @@ def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Seen):
 
     assert isinstance(Blank(TOWER), Aligner)
     assert judging.verdict(true_tower, TOWER, Blank(TOWER)).color.share == 0
+
+
+def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judging.Seen):
+    with pytest.raises(BadInput, match="judge's weights are not in"):
+        judging.shipped_judge(tmp_path)
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        learned.Judge(learned.JudgeShape(widths=(8, 16, 40))).save(tmp_path / str(seed))
+    a, again, b = (judging.shipped_judge(tmp_path / name) for name in "001")
+    assert judging.fingerprint(a) == judging.fingerprint(again) != judging.fingerprint(b)
+    assert len(judging.fingerprint(a)) == 16
+    said = judging.verdict(true_tower, TOWER, a)
+    assert said == judging.verdict(true_tower, TOWER, again)
+    assert 0 <= judging.janus(true_tower.textured, a) <= 1
+    judging.readable(TOWER, a)
+    with pytest.raises(BadInput, match="'a corgi' cannot be judged"):
+        judging.readable("a corgi", a)
 
 
 # -- reports --------------------------------------------------------------------------------------

@@ -82,11 +82,11 @@ def _lost(above: Sequence[Entry], below: Sequence[Entry]) -> tuple[float, float]
 def table(rungs: Sequence[Rung]) -> str:
     """The ladder in Markdown."""
     lines = [
-        "| rung | objects | colour | geometry | loses (colour, geometry) | to |",
+        "| rung | objects | colour | geometry | points lost (colour, geometry) | to |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for rung in rungs:
-        colour, geometry = (f"{100 * share:+.0f}" for share in (-rung.lost[0], -rung.lost[1]))
+        colour, geometry = (round(100 * share) for share in rung.lost)
         lines.append(
             f"| {rung.name} | {rung.color.objects} | {rung.color} | {rung.geometry} | "
             f"{colour}, {geometry} | {rung.to} |"

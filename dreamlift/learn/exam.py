@@ -126,7 +126,7 @@ def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
             share = counted / counted.sum(1, keepdim=True).clamp_min(1)
             index = answer.clamp(0, said.shape[-1] - 1)[:, None, None].expand(-1, said.shape[1], 1)
             losses.append(-(said.gather(-1, index)[..., 0] * share).sum() / len(seen))
-    bare = truth.things.sum(1) < 1 - SEEN
+    bare = truth.things.sum(1) < SEEN
     share = bare / bare.sum(1, keepdim=True).clamp_min(1)
     losses.append(-(read.role[..., 2] * share).sum() / len(bare))
     return torch.stack(losses).sum()

@@ -156,9 +156,8 @@ class Judge(nn.Module):
 def load_judge(folder: Path) -> Judge:
     """A frozen judge from a folder that `save` wrote."""
     config = json.loads((folder / "config.json").read_text())
-    judge = Judge(
-        JudgeShape(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
-    )
+    shape = JudgeShape(tuple(config["widths"]), tuple(config["blocks"]), int(config["heads"]))
+    judge = Judge(shape)
     state = load_file(folder / "model.safetensors")
     judge.load_state_dict({k: v.float() for k, v in state.items()})
     return judge.eval().requires_grad_(False)
@@ -174,6 +173,8 @@ class Recipe:
     ema: float = 0.99
     pool: int = 3072
     per_step: int = 12
+    side: int = 128
+    """Pictures are traced at this side, and averaged down to 64."""
     seed: int = 1000
 
 
@@ -191,7 +192,7 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
 
     def pool(capacity: int, seed: int, first: int) -> Pool:
         return Pool(
-            capacity, seed=seed, views=Elsewhere(), first=first, size=128,
+            capacity, seed=seed, views=Elsewhere(side=recipe.side), first=first, size=recipe.side,
             per_step=recipe.per_step, graphs=any_graph, device=device,
         )  # fmt: skip
 
