@@ -119,7 +119,7 @@ def _method(entries: Sequence[Entry]) -> str:
         "<b>Janus</b>, of objects with a front, is the share of views from behind that are called "
         "the front; low is good. In brackets, 95 % intervals over objects. True objects are toys "
         "built for the prompt and judged through a GLB file as the runs are; two-faced ones have a "
-        "second front at their back; the prior's pictures are its own samples, one for each "
+        "second front at their back; the prior's pictures are its own samples, one for every other "
         f"camera. Judge: {escape(judges)}."
     )
 

@@ -147,7 +147,7 @@ def train(
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clip = Clip(ClipShape(), load_tower(tower)).to(device)
-    if device.type == "cpu":
+    if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(clip)
     training = Training(
         clip, folder, recipe.steps, lr=recipe.lr, warmup=100, ema=recipe.ema, minutes=minutes

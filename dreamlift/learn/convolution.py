@@ -1,9 +1,10 @@
 """Convolutions as matrix products, where a CPU's bfloat16 convolutions crawl.
 
-oneDNN's bfloat16 gradients are 3 to 40 times slower than a matrix product on small maps, with a
-stride, with few or many channels and for 1x1 kernels (docs/log.md has the table); elsewhere they
-are faster, and kept. Everything stays in the default memory format: group normalisation of
-channels-last bfloat16 is 25 times slower than of channels-first.
+With two threads on a busy machine, oneDNN's bfloat16 gradients took up to a hundred times longer
+than with one on small maps, with a stride, with few or many channels and for 1x1 kernels
+(docs/log.md); as matrix products they do not. With one thread oneDNN is always the faster.
+Everything stays in the default memory format: group normalisation of channels-last bfloat16 is 25
+times slower than of channels-first.
 """
 
 import torch

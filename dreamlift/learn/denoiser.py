@@ -216,7 +216,7 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unet = make_unet()
     network = cast(nn.Module, unet).to(device)
-    if device.type == "cpu":
+    if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(network)
     encoder = load_tower(tower).to(device)
     training = Training(

@@ -184,7 +184,7 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     judge = Judge(JudgeShape()).to(device)
-    if device.type == "cpu":
+    if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(judge)
     training = Training(
         judge, folder, recipe.steps, lr=recipe.lr, warmup=50, ema=recipe.ema, minutes=minutes
