@@ -53,6 +53,9 @@ def test_the_views_are_those_of_the_definition():
     assert seen == {(15 + 30 * i, e) for i in range(12) for e in (15, 45)}
     assert at.azimuth[look.behind()].abs().min() == pytest.approx(105, abs=1e-3)
     assert int(look.behind().sum()) == 12
+    own = truths.sampled_from()
+    assert sorted((own.azimuth.round() % 360).tolist()) == [15 + 30 * i for i in range(12)]
+    assert sorted(own.elevation.round().tolist()) == [15] * 6 + [45] * 6
 
 
 def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judging.Seen):
