@@ -32,6 +32,7 @@ from dreamlift.guidance.sampling import strip
 from dreamlift.guidance.scores import cfg
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import save_png
+from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
 from dreamlift.priors.source import Source, device_named, source_of
@@ -133,19 +134,24 @@ def start(request: Request, out: str | Path | None = None) -> Run:
 def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
     """Do what is left of a run, which is nothing where it is finished.
 
-    Raises BadInput before any work, KeyboardInterrupt when its state is safe, and DegenerateError
-    where the field holds no object.
+    Raises BadInput before any work, as where another process is at it; KeyboardInterrupt when its
+    state is safe, and DegenerateError where the field holds no object.
     """
     asset = finished(run)
     if asset is not None:
         return asset
+    with alone(run.path):
+        return _work(run, standard() if observers is None else observers)
+
+
+def _work(run: Run, observers: Sequence[Observer]) -> Asset:
+    """Optimise, bring out, report."""
     request = Request.of(run)
     _compare_versions(run)
     memory.keep()
     try:
         prior = request.prior.load(device_named(request.device))
-        shown = standard() if observers is None else observers
-        scene = request.recipe.run(run, prior, shown, device=request.device)
+        scene = request.recipe.run(run, prior, observers, device=request.device)
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except DegenerateError as error:
@@ -315,6 +321,7 @@ def _said(parts: tuple[float, ...]) -> str:
 
 _FINISH = {
     "resolution": (16, 512),
+    "smooth": (0, 0.5),
     "faces": (100, 2_000_000),
     "texture": (16, 8192),
     "frames": (1, 10_000),

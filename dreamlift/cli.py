@@ -193,6 +193,8 @@ class Export:
     """The file to write; by default RUN/export-RESOLUTION-FACES.FORMAT."""
     resolution: Number = None
     """Samples along each side of the grid that the surface is cut from; by default the run's."""
+    smooth: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """World units over which grain is blurred away first, 0: none; by default the run's."""
     faces: Number = None
     """Triangles, at most; by default the run's."""
     texture: Number = None
@@ -210,6 +212,7 @@ class Export:
         of_run = Request.of(Run.open(self.run_folder)).finish
         finish = Finish(
             of_run.resolution if self.resolution is None else self.resolution,
+            of_run.smooth if self.smooth is None else self.smooth,
             of_run.faces if self.faces is None else self.faces,
             of_run.texture if self.texture is None else self.texture,
             of_run.frames if self.frames is None else self.frames,

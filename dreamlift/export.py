@@ -66,6 +66,8 @@ class Finish:
 
     resolution: int = 128
     """Samples along each side of the grid that the surface is cut from."""
+    smooth: float = 0.05
+    """World units over which the grain of a density is blurred away before the surface is cut."""
     faces: int = 20_000
     """Triangles of the asset, at most."""
     texture: int = 512
@@ -218,7 +220,7 @@ def extract(volume: Volume, finish: Finish) -> tuple[Surface, Isosurface, int]:
     density = torch.cat(
         [volume.density(p.to(volume.bounds)).cpu().float() for p in points.split(CHUNK)]
     )
-    cut = isosurface(density.reshape(side, side, side), reach)
+    cut = isosurface(density.reshape(side, side, side), reach, smooth=finish.smooth)
     vertices, faces = simplify(cut.vertices, cut.faces, finish.faces)
     flat = unwrap(vertices, faces, size=finish.texture)
     normals = vertex_normals(vertices, faces)[flat.source]

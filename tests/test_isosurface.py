@@ -14,6 +14,7 @@ from dreamlift.geometry.isosurface import (
     isosurface,
     otsu_level,
     silhouette_level,
+    soften,
 )
 from dreamlift.geometry.mesh import (
     area,
@@ -176,3 +177,40 @@ def test_simplifying_keeps_volume_and_closedness():
     assert is_closed(faces) and euler_characteristic(faces) == 2
     assert float(volumes(vertices, faces).sum()) == pytest.approx(volume(cut), rel=0.01)
     assert simplify(vertices, faces, 800)[1] is faces
+
+
+# -- softening ----------------------------------------------------------------------------------
+
+
+def test_a_wall_softens_to_the_gaussian_integral():
+    """The opacity of a step, blurred, is Phi(x / width); at the step itself it stays one half."""
+    points = grid_points(SIDE, BOUNDS)
+    wall = (1e3 * (points[:, 1] > 0)).reshape(SIDE, SIDE, SIDE)
+    soft = soften(wall, CELL, 0.1)
+    opacity = 1 - (-0.08 * soft).exp()
+    inside = opacity[20:44, :, 20:44]  # where the sides of the box are too far away to be felt
+    y = torch.linspace(-BOUNDS, BOUNDS, SIDE)
+    expected = 0.5 * (1 + torch.erf(y / (0.1 * math.sqrt(2))))
+    torch.testing.assert_close(inside[3, 10:54, 5], expected[10:54], atol=0.01, rtol=0)
+    torch.testing.assert_close(inside, inside[:1, :, :1].expand_as(inside))
+
+
+def test_no_width_changes_nothing_and_density_outside_the_box_is_none():
+    dense = ball(CENTRE, 0.7)
+    assert soften(dense, CELL, 0.0) is dense
+    full = soften(torch.full((SIDE, SIDE, SIDE), 50.0), CELL, 0.06)
+    assert float(full[0, 0, 0]) < 0.3 * float(full[32, 32, 32])
+
+
+def test_grain_goes_and_a_ball_keeps_its_volume():
+    """A thin ball whose density varies by 70 % from sample to sample is pitted, or whole."""
+    noise = torch.randn(SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    grainy = ball(CENTRE, 0.7, density=5.0) * (1 + 0.7 * noise).clamp_min(0)
+    pitted, whole = (isosurface(grainy, BOUNDS, smooth=width) for width in (0.0, 0.05))
+    ideal = 4 * math.pi * 0.49
+    assert float(area(pitted.vertices, pitted.faces).sum()) > 1.5 * ideal
+    assert float(area(whole.vertices, whole.faces).sum()) == pytest.approx(ideal, rel=0.04)
+    assert volume(whole) == pytest.approx(4 / 3 * math.pi * 0.343, rel=0.04)
+    assert whole.dropped == 0 and whole.kept == 1
+    dense, same = (isosurface(ball(CENTRE, 0.7), BOUNDS, smooth=width) for width in (0.0, 0.05))
+    assert volume(same) == pytest.approx(volume(dense), rel=0.02)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import conv3d
 
 from dreamlift.geometry.mesh import components, select, volumes
 
@@ -60,11 +61,13 @@ def diagonal_rays(
     return torch.cat(depths), torch.cat(greatest)
 
 
-def silhouette_level(density: Float[Tensor, "n n n"], cell: float) -> float:
+def silhouette_level(
+    density: Float[Tensor, "n n n"], cell: float, soft: Float[Tensor, "n n n"] | None = None
+) -> float:
     """The level whose solid has the silhouettes of the picture, seen along six diagonals.
 
     A ray has opacity a = 1 - exp(-its optical depth), and a solid cut at level s covers it if its
-    greatest density m is above s. The level that minimises the sum of |a - [m > s]| over all rays
+    greatest density m, in what is cut (`soft`, by default the density itself), is above s. The level that minimises the sum of |a - [m > s]| over all rays
     is found exactly, by sorting m; it is taken midway between the two rays it separates, so that a
     sharp field is cut halfway between its samples. Infinite where it is best to cover nothing.
 
@@ -73,6 +76,7 @@ def silhouette_level(density: Float[Tensor, "n n n"], cell: float) -> float:
     tenth of what they become.
     """
     depth, most = diagonal_rays(density, cell)
+    most = most if soft is None else diagonal_rays(soft, cell)[1]
     most, order = most.double().sort()
     gain = 1 - 2 * (-depth[order].double()).exp()  # what covering a ray saves: 2 a - 1
     # Covering rays k, k + 1, ... saves the sum of their gains; k = len(most) covers none.
@@ -106,6 +110,29 @@ def otsu_level(density: Float[Tensor, "n n n"], cell: float) -> float:
     return -math.log(max(1 - split, 1e-12)) / (2 * cell)
 
 
+def soften(
+    density: Float[Tensor, "n n n"], cell: float, width: float, *, depth: float = 0.08
+) -> Float[Tensor, "n n n"]:
+    """Densities without their grain: opacities over `depth` world units, blurred.
+
+    A Gaussian of standard deviation `width`, in world units; 0 is no blur. What score distillation
+    makes is opaque enough for a picture long before it is solid, and its density changes from one
+    sample to the next by as much as its mean; a surface cut from that is pitted. Of opacities,
+    because they saturate: the flat side of a dense solid stays where it is.
+    """
+    radius = math.ceil(3 * width / cell)
+    if radius == 0:
+        return density
+    at = torch.arange(-radius, radius + 1) * (cell / width)
+    weights = (-0.5 * at.square()).exp()
+    weights = (weights / weights.sum()).to(density)
+    opacity = (1 - (-depth * density.clamp_min(0)).exp())[None, None]
+    for axis in range(3):
+        kernel = weights.reshape([-1 if k == axis else 1 for k in range(3)])[None, None]
+        opacity = conv3d(opacity, kernel, padding=[radius if k == axis else 0 for k in range(3)])
+    return -(-opacity[0, 0].clamp(0, 1 - 1e-6)).log1p() / depth
+
+
 def looks(density: Float[Tensor, "n n n"], cell: float) -> str:
     """What a density looks like, for error messages."""
     opaque = 1 - math.exp(-float(diagonal_rays(density, cell)[0].max()))
@@ -116,24 +143,26 @@ def looks(density: Float[Tensor, "n n n"], cell: float) -> str:
     )
 
 
-def surface_level(density: Float[Tensor, "n n n"], cell: float) -> float:
-    """Where to cut: by the silhouettes, and by the histogram where those show only fog.
+def surface_level(
+    density: Float[Tensor, "n n n"], cell: float, soft: Float[Tensor, "n n n"]
+) -> float:
+    """Where to cut `soft`: by the silhouettes, and by the histogram where those show only fog.
 
     Raises DegenerateError if no cut gives an object: nothing is half opaque, or fog fills the box.
     """
     if not bool(density.isfinite().all()):
         raise DegenerateError("degenerate object: the density holds NaN or infinity.")
-    level = silhouette_level(density, cell)
+    level = silhouette_level(density, cell, soft)
     if level == math.inf:
         raise DegenerateError(
             f"degenerate object: empty, nothing in it is half opaque ({looks(density, cell)}). "
             "Optimise for longer, or with another seed."
         )
-    filled = float((density > level).double().mean())
+    filled = float((soft > level).double().mean())
     if filled <= FULL:
         return level
-    level = otsu_level(density, cell)
-    if not 0 < float((density > level).double().mean()) <= FULL:
+    level = otsu_level(soft, cell)
+    if not 0 < float((soft > level).double().mean()) <= FULL:
         raise DegenerateError(
             f"degenerate object: fog fills {100 * filled:.0f} % of the box "
             f"({looks(density, cell)}). Optimise for longer, or with another seed."
@@ -147,24 +176,27 @@ def isosurface(
     *,
     level: float | None = None,
     least: float = 0.01,
+    smooth: float = 0.0,
 ) -> Isosurface:
     """The closed surface where the density of the cube [-bounds, bounds]^3 crosses `level`.
 
     Marching cubes of Lewiner et al. ("Efficient implementation of marching cubes' cases with
     topological guarantees"), as in scikit-image. The grid is surrounded by emptiness first, so a
     solid that reaches the side of the cube is closed there. Pieces below `least` of the whole
-    volume are dropped, and so are the walls of hollows. `level` None: `surface_level`.
+    volume are dropped, and so are the walls of hollows. `level` None: `surface_level`. `smooth`:
+    the width, in world units, over which grain is blurred away first (`soften`).
     """
     if density.shape[0] < 2:
         raise ValueError("The grid must have 2 or more samples a side.")
     cell = 2 * bounds / (density.shape[0] - 1)
     field = density.detach().cpu().float()
-    level = surface_level(field, cell) if level is None else level
-    if not bool((field > level).any()):
+    soft = soften(field, cell, smooth)
+    level = surface_level(field, cell, soft) if level is None else level
+    if not bool((soft > level).any()):
         raise DegenerateError(
             f"degenerate object: empty at level {level:.3g} ({looks(field, cell)})."
         )
-    vertices, faces = _march(field, level, cell)
+    vertices, faces = _march(soft, level, cell)
     piece = components(faces, len(vertices))
     volume = torch.zeros(int(piece.max()) + 1, dtype=torch.float64)
     volume = volume.index_add(0, piece, volumes(vertices, faces))
@@ -186,7 +218,7 @@ def isosurface(
         int(dropped.sum()),
         float(volume[dropped].sum()) / total,
         int((~solid).sum()),
-        math.log(2) / max(float(field[field > level].median()), 1e-6),
+        math.log(2) / max(float(field[soft > level].median()), 1e-6),
     )
 
 
