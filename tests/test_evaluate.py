@@ -58,6 +58,7 @@ def test_the_views_are_those_of_the_definition():
     assert sorted(own.elevation.round().tolist()) == [15] * 6 + [45] * 6
 
 
+@pytest.mark.seconds
 def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judging.Seen):
     plain, white = true_tower.textured, true_tower.untextured
     grey = torch.tensor(look.BACKGROUND)
@@ -68,18 +69,21 @@ def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judg
     assert (covered[0] & covered[1]).sum() > 0.95 * covered[1].sum()
 
 
+@pytest.mark.seconds
 def test_a_true_object_through_a_file_looks_like_the_toy_itself(true_tower: judging.Seen):
     """The mesh of its parts, written, read and cast, against the tracer of its distances."""
     toy = look.pictures(toy_scene(parse(TOWER), 0), textureless=False)
     assert (true_tower.textured - toy).abs().mean() < 0.005
 
 
+@pytest.mark.seconds
 def test_a_true_object_has_all_its_parts():
     """A slice of cheese in the shape of a table is thinner than the samples of a part's mesh."""
     prompt = "a table in the shape of a hamburger"
     assert len(truths.true_parts(prompt)) == len(toy_scene(parse(prompt), 0).built.parts)
 
 
+@pytest.mark.seconds
 def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
     color, geometry = (judging.captions(TOWER, textureless=blank) for blank in (False, True))
     assert color == among(TOWER)
@@ -92,6 +96,7 @@ def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
 # -- what the figures tell ------------------------------------------------------------------------
 
 
+@pytest.mark.seconds
 def test_a_true_object_scores_and_the_wrong_ones_fall(
     tower: Sequence[Surface], true_tower: judging.Seen
 ):
@@ -117,6 +122,7 @@ def test_a_true_object_scores_and_the_wrong_ones_fall(
     assert flat.geometry.share < truth.geometry.share - 0.2
 
 
+@pytest.mark.seconds
 def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judging.Seen):
     shown: list[Tensor] = []
     told: list[Sequence[str]] = []
@@ -136,6 +142,7 @@ def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judgi
     assert told == [among(TOWER), shapes_among(TOWER)]
 
 
+@pytest.mark.seconds
 def test_a_second_face_raises_the_janus_rate():
     parts, judge = truths.true_parts(SNOWMAN), Witness(SNOWMAN)
     true, planted = (
@@ -148,6 +155,7 @@ def test_a_second_face_raises_the_janus_rate():
     assert torch.equal(truths.two_faced(parts)[len(parts)].vertices, turned)
 
 
+@pytest.mark.seconds
 def test_the_priors_own_pictures_are_of_the_cameras_it_is_told(monkeypatch: pytest.MonkeyPatch):
     """The oracle's samples are the truth from each camera, up to its own spread (26 dB)."""
     monkeypatch.setattr(truths, "STEPS", 5)
@@ -166,6 +174,7 @@ def test_only_what_has_a_front_has_a_janus_rate():
     assert {prompt: judging.has_front(prompt) for prompt in fronts} == fronts
 
 
+@pytest.mark.seconds
 def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Seen):
     """All captions tie, and a tie is not a first place."""
 
@@ -177,12 +186,13 @@ def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Seen):
     assert judging.verdict(true_tower, TOWER, Blank(TOWER)).color.share == 0
 
 
+@pytest.mark.seconds
 def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judging.Seen):
     with pytest.raises(BadInput, match="judge's weights are not in"):
         judging.shipped_judge(tmp_path)
     for seed in (0, 1):
         torch.manual_seed(seed)
-        learned.Judge(learned.JudgeShape(widths=(8, 16, 40))).save(tmp_path / str(seed))
+        learned.Judge(learned.JudgeShape(widths=(8, 16, 40, 24))).save(tmp_path / str(seed))
     a, again, b = (judging.shipped_judge(tmp_path / name) for name in "001")
     assert judging.fingerprint(a) == judging.fingerprint(again) != judging.fingerprint(b)
     assert len(judging.fingerprint(a)) == 16
@@ -206,6 +216,7 @@ def run_folder(path: Path, prompt: str, parts: Sequence[Surface] | None, seed: i
     return path
 
 
+@pytest.mark.seconds
 def test_a_report_holds_what_it_promises(tmp_path: Path, tower: Sequence[Surface]):
     good = run_folder(tmp_path / "good", TOWER, tower)
     bad = run_folder(tmp_path / "bad", TOWER, swapped(tower), seed=3)
@@ -235,6 +246,7 @@ def test_a_report_holds_what_it_promises(tmp_path: Path, tower: Sequence[Surface
     assert again["runs"][0]["beside"].keys() == {"chance"}
 
 
+@pytest.mark.seconds
 def test_a_run_without_an_object_scores_nothing(tmp_path: Path):
     gone = run_folder(tmp_path / "gone", SNOWMAN, None)
     found = evaluate([gone], judge=Witness(SNOWMAN), baselines=False, empty={gone: "only fog"})

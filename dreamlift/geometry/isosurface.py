@@ -67,9 +67,10 @@ def silhouette_level(
     """The level whose solid has the silhouettes of the picture, seen along six diagonals.
 
     A ray has opacity a = 1 - exp(-its optical depth), and a solid cut at level s covers it if its
-    greatest density m, in what is cut (`soft`, by default the density itself), is above s. The level that minimises the sum of |a - [m > s]| over all rays
-    is found exactly, by sorting m; it is taken midway between the two rays it separates, so that a
-    sharp field is cut halfway between its samples. Infinite where it is best to cover nothing.
+    greatest density m, in what is cut (`soft`, by default the density itself), is above s. The
+    level that minimises the sum of |a - [m > s]| over all rays is found exactly, by sorting m; it
+    is taken midway between the two rays it separates, so that a sharp field is cut halfway between
+    its samples. Infinite where it is best to cover nothing.
 
     Diagonals, because objects have flat sides along the axes: seen edge-on, a faint layer on a
     side is opaque. A fixed level is no substitute: while a field is young, its densities are a

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
-from dreamlift.learn.slots import SLOTS, answers, azimuth_bins, fronted
+from dreamlift.learn.slots import BESIDE, PLAYED, ROLES, answers, azimuth_bins, fronted
 from dreamlift.toybox.captions import (
     DRAWN_NOUNS,
     DRAWN_RELATIONS,
@@ -29,7 +29,7 @@ SHARES: dict[str | None, float] = {
     "in the shape of": 0.2,
 }  # fmt: skip
 """Of the relations among the pictures: more of what is hard to tell."""
-GRID = 8
+GRID = 16
 """Places along the side of the judge's map."""
 SEEN = 0.4
 """The share of a place that a thing covers where it is asked for there."""
@@ -49,21 +49,26 @@ class Exam:
     """Pictures with their answers, and where their things are."""
 
     x: Float[Tensor, "b 64 64 3"]
-    slots: Int[Tensor, "b slots"]  # -1: not asked
+    slots: Int[Tensor, "b slots"]  # as in SLOTS; -1: not asked
     view: Int[Tensor, " b"]  # -1: not asked
     things: Float[Tensor, "b 2 p"]  # the share of each place that the first and second cover
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network reads off pictures; log-probabilities."""
+    """What a network reads off pictures; log-probabilities. Colours and sizes of asked things."""
 
-    slots: Sequence[Float[Tensor, "b _"]]  # as in SLOTS
+    relation: Float[Tensor, "b links"]  # as in LINKS
+    nouns: Float[Tensor, "b roles nouns"]  # beside: whether one is there
+    absent: Float[Tensor, "b nouns"]  # beside: whether none is there
+    colours: Float[Tensor, "b q paints"]
+    sizes: Float[Tensor, "b q 2"]
     view: Float[Tensor, "b bins"]
     noun: Float[Tensor, "b p nouns"]  # at each place
     paint: Float[Tensor, "b p paints"]
-    role: Float[Tensor, "b p 3"]  # the first thing, the second or neither
-    looks: Float[Tensor, "b 2 p"]  # where it looked for the first and second; probabilities
+    role: Float[Tensor, "b p roles_and_none"]
+    sought: Float[Tensor, "b roles p"]  # where it looked for a role; probabilities
+    looks: Float[Tensor, "b q p"]  # and for the asked things
 
 
 def exam(pool: Pool, n: int, seed: int, step: int, *, roughly: bool = True) -> Exam:
@@ -93,15 +98,43 @@ def _in_order(
     return torch.where(turned.to(things.device)[:, None, None, None], things.flip(1), things)
 
 
+def asked(truth: Exam) -> tuple[Int[Tensor, "b 2"], Int[Tensor, "b 2"]]:
+    """Noun and role of the two things; a lone thing is asked for twice."""
+    first, second, relation = truth.slots[:, :3].unbind(1)
+    second = torch.where(second < len(DRAWN_NOUNS), second, first)
+    return torch.stack([first, second], 1), PLAYED.to(relation.device)[relation]
+
+
 def marks(read: Reading, truth: Exam) -> tuple[Float[Tensor, ""], dict[str, float]]:
     """The loss, and the share of right answers by slot where one was asked."""
     right: dict[str, float] = {}
     losses: list[Tensor] = []
-    asked = [*truth.slots.unbind(1), truth.view]
-    for name, said, answer in zip([*SLOTS, "view"], [*read.slots, read.view], asked, strict=True):
-        losses.append(F.nll_loss(said, answer, ignore_index=-1, reduction="sum") / len(answer))
-        hits = (said.argmax(-1) == answer).sum()
-        right[name] = float(hits / (answer >= 0).sum().clamp_min(1))
+    nouns, roles = asked(truth)
+    pair = truth.slots[:, 1] < len(DRAWN_NOUNS)
+    beside = (roles[:, 0] == BESIDE)[:, None]
+    chosen = read.nouns.gather(1, roles[..., None].expand(-1, -1, read.nouns.shape[-1]))
+    n = len(nouns)
+
+    def mark(name: str, said: Tensor, answer: Tensor, counted: Tensor) -> None:
+        off = F.nll_loss(said, torch.where(counted, answer, -1), ignore_index=-1, reduction="sum")
+        losses.append(off / n)
+        hits = (said.argmax(-1) == answer) & counted
+        right[name] = float(hits.sum() / counted.sum().clamp_min(1))
+
+    mark("relation", read.relation, truth.slots[:, 2], truth.slots[:, 2] >= 0)
+    for k, word in enumerate(("first", "second")):
+        there = pair if k else torch.ones_like(pair)
+        mark(f"{word} noun", chosen[:, k], nouns[:, k], there & ~beside[:, 0])
+        mark(
+            f"{word} colour", read.colours[:, k], truth.slots[:, 3 + k], truth.slots[:, 3 + k] >= 0
+        )
+        mark(f"{word} size", read.sizes[:, k], truth.slots[:, 5 + k], truth.slots[:, 5 + k] >= 0)
+    mark("view", read.view, truth.view, truth.view >= 0)
+    present = torch.zeros_like(read.absent).scatter(1, nouns, 1.0)
+    neither = -(present * read.nouns[:, BESIDE] + (1 - present) * read.absent)
+    losses.append((neither * beside).sum() / n)
+    found = (read.nouns[:, BESIDE] > read.absent) == present.bool()
+    right["beside"] = float((found.all(1) & beside[:, 0]).sum() / beside.sum().clamp_min(1))
     return torch.stack(losses).sum() + places(read, truth), right
 
 
@@ -110,23 +143,26 @@ def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
 
     One thing in the shape of another has no place of its own: there it is only looked at.
     """
-    named = dict(zip(SLOTS, truth.slots.unbind(1), strict=True))
-    apart = named["relation"] != DRAWN_RELATIONS.index("in the shape of")
+    nouns, roles = asked(truth)
+    apart = truth.slots[:, 2] != DRAWN_RELATIONS.index("in the shape of")
+    alone = truth.slots[:, 1] == len(DRAWN_NOUNS)
+    sought = read.sought.gather(1, roles[..., None].expand(-1, -1, read.sought.shape[-1]))
     losses: list[Tensor] = []
-    for k, word in enumerate(("first", "second")):
+    for k in range(2):
         seen = truth.things[:, k] > SEEN
-        inside = (read.looks[:, k] * truth.things[:, k]).sum(-1).clamp(1e-3, 1)
-        losses.append(0.3 * (-inside.log())[seen.any(-1)].sum() / len(seen))
-        here = seen & apart[:, None] & (named[f"{word} noun"] < len(DRAWN_NOUNS))[:, None]
-        role = torch.full_like(named["relation"], k)
-        asked = ((read.noun, named[f"{word} noun"]), (read.role, role),
-                 (read.paint, named[f"{word} colour"]))  # fmt: skip
-        for said, answer in asked:
+        seen = seen & ~alone[:, None] if k else seen
+        for looks in (read.looks, sought):
+            inside = (looks[:, k] * truth.things[:, k]).sum(-1).clamp(1e-3, 1)
+            losses.append(0.2 * (-inside.log())[seen.any(-1)].sum() / len(seen))
+        here = seen & apart[:, None]
+        told = ((read.noun, nouns[:, k]), (read.role, roles[:, k]),
+                (read.paint, truth.slots[:, 3 + k]))  # fmt: skip
+        for said, answer in told:
             counted = here & (answer >= 0)[:, None]
             share = counted / counted.sum(1, keepdim=True).clamp_min(1)
-            index = answer.clamp(0, said.shape[-1] - 1)[:, None, None].expand(-1, said.shape[1], 1)
+            index = answer.clamp_min(0)[:, None, None].expand(-1, said.shape[1], 1)
             losses.append(-(said.gather(-1, index)[..., 0] * share).sum() / len(seen))
     bare = truth.things.sum(1) < SEEN
     share = bare / bare.sum(1, keepdim=True).clamp_min(1)
-    losses.append(-(read.role[..., 2] * share).sum() / len(bare))
+    losses.append(-(read.role[..., len(ROLES)] * share).sum() / len(bare))
     return torch.stack(losses).sum()

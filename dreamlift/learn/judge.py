@@ -14,17 +14,17 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
-from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, exam, marks
+from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, asked, exam, marks
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
-from dreamlift.learn.slots import BINS, PAINTS, SLOTS, indicator
+from dreamlift.learn.slots import BESIDE, BINS, LINKS, PAINTS, ROLES, indicator
 from dreamlift.toybox.captions import DRAWN_NOUNS
 from dreamlift.words import parse
 
@@ -33,11 +33,11 @@ from dreamlift.words import parse
 class JudgeShape:
     """The sizes of a judge."""
 
-    widths: tuple[int, int, int] = (32, 80, 160)
-    """Channels at 32x32, 16x16 and 8x8."""
-    blocks: tuple[int, int] = (2, 3)
-    """Residual blocks at 16x16 and 8x8."""
-    heads: int = 5
+    widths: tuple[int, int, int, int] = (32, 80, 160, 96)
+    """Channels at 32x32, 16x16 and 8x8, and on the way back at 16x16."""
+    blocks: tuple[int, int, int] = (2, 3, 1)
+    """Residual blocks at 16x16, 8x8 and again at 16x16."""
+    heads: int = 4
 
 
 class Residual(nn.Module):
@@ -56,33 +56,29 @@ class Residual(nn.Module):
         return x + self.second(F.gelu(self.between(y)))
 
 
-class Questions(nn.Module):
-    """Learned questions that look where they will: one of each thing, of the relation, of the view.
+class Eye(nn.Module):
+    """Looks at a map for what it is asked: attention over its places, then a small network."""
 
-    Attention pooling over the places of a map, then a small network on each answer.
-    """
-
-    def __init__(self, width: int, heads: int, n: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.ask = nn.Parameter(torch.randn(n, width))
         self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(
-        self, x: Float[Tensor, "b p w"]
+        self, ask: Float[Tensor, "#b n w"], x: Float[Tensor, "b p w"]
     ) -> tuple[Float[Tensor, "b n w"], Float[Tensor, "b n p"]]:
         """Answers, and where each question looked (mean over heads)."""
 
         def split(y: Tensor) -> Tensor:
             return y.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
-        ask = split(self.ask.expand(len(x), -1, -1)).to(x.dtype)
-        scores = ask @ split(self.key(x)).transpose(-1, -2) / ask.shape[-1] ** 0.5
+        query = split(ask.to(x.dtype))
+        scores = query @ split(self.key(x)).transpose(-1, -2) / query.shape[-1] ** 0.5
         looks = scores.float().softmax(-1)
         y = (looks.to(x.dtype) @ split(self.value(x))).transpose(1, 2).flatten(2)
-        y = self.norm(y)
+        y = self.norm(y + ask)
         return y + self.down(F.gelu(self.up(y))), looks.mean(1)
 
 
@@ -94,56 +90,83 @@ class Judge(nn.Module):
     def __init__(self, shape: JudgeShape) -> None:
         super().__init__()
         self.shape = shape
-        a, b, c = shape.widths
-        self.body = nn.Sequential(
+        a, b, c, d = shape.widths
+        self.fine = nn.Sequential(
             nn.Conv2d(3, a, 3, stride=2, padding=1),
             nn.GroupNorm(8, a),
             nn.GELU(),
             nn.Conv2d(a, b, 3, stride=2, padding=1),
             *[Residual(b) for _ in range(shape.blocks[0])],
+        )
+        self.coarse = nn.Sequential(
             nn.Conv2d(b, c, 3, stride=2, padding=1),
             *[Residual(c) for _ in range(shape.blocks[1])],
-            nn.GroupNorm(8, c),
         )
-        self.places = nn.Parameter(0.1 * torch.randn(GRID**2, c))
-        self.questions = Questions(c, shape.heads, 4)
-        self.slots = nn.ModuleList(nn.Linear(c, len(values)) for values in SLOTS.values())
-        self.view = nn.Linear(c, BINS)
-        self.local = nn.Linear(c, len(DRAWN_NOUNS) + len(PAINTS) + 3)
+        self.back, self.across = nn.Conv2d(c, d, 1), nn.Conv2d(b, d, 1)
+        self.out = nn.Sequential(*[Residual(d) for _ in range(shape.blocks[2])], nn.GroupNorm(8, d))
+        self.places = nn.Parameter(0.1 * torch.randn(GRID**2, d))
+        self.questions = nn.Parameter(torch.randn(2 + len(ROLES), d))
+        self.roles, self.nouns = nn.Embedding(len(ROLES), d), nn.Embedding(len(DRAWN_NOUNS), d)
+        self.scene, self.thing = Eye(d, shape.heads), Eye(d, shape.heads)
+        self.relation, self.view = nn.Linear(d, len(LINKS)), nn.Linear(d, BINS)
+        self.noun = nn.Linear(d, len(DRAWN_NOUNS))
+        self.colour, self.sizes = nn.Linear(d, len(PAINTS)), nn.Linear(d, 2)
+        self.local = nn.Linear(d, len(DRAWN_NOUNS) + len(PAINTS) + len(ROLES) + 1)
 
-    def forward(self, x: Float[Tensor, "b h w 3"]) -> Reading:
-        """All that is read off pictures (sRGB in [0, 1], any square size)."""
+    def forward(
+        self, x: Float[Tensor, "b h w 3"], nouns: Int[Tensor, "#b q"], roles: Int[Tensor, "#b q"]
+    ) -> Reading:
+        """All that is read off pictures (sRGB in [0, 1], any square size), of nouns in roles."""
         y = x.permute(0, 3, 1, 2)
         if y.shape[-1] != self.size:
             shrinks = y.shape[-1] > self.size
             y = F.interpolate(y, (self.size, self.size), mode="area" if shrinks else "bilinear")
-        y = self.body(2 * y - 1).flatten(2).transpose(1, 2) + self.places
-        answers, looks = self.questions(y)
-        first, second, relation, view = answers.unbind(1)
-        asked = [first if slot[0] == "f" else second if slot[0] == "s" else relation
-                 for slot in SLOTS]  # fmt: skip
-        slots = [head(a).float().log_softmax(-1) for head, a in zip(self.slots, asked, strict=True)]
-        local = self.local(y).float().split([len(DRAWN_NOUNS), len(PAINTS), 3], -1)
+        fine = self.fine(2 * y - 1)
+        back = F.interpolate(self.back(self.coarse(fine)), scale_factor=2, mode="nearest")
+        y = self.out(back + self.across(fine)).flatten(2).transpose(1, 2) + self.places
+        answers, sought = self.scene(self.questions[None], y)
+        relation = self.relation(answers[:, 0]).float().log_softmax(-1)
+        view = self.view(answers[:, 1]).float().log_softmax(-1)
+        there = self.noun(answers[:, 2:]).float()
+        beside = there[:, BESIDE]
+        in_role = there.log_softmax(-1)
+        in_role = torch.cat(
+            [in_role[:, :BESIDE], F.logsigmoid(beside)[:, None], in_role[:, BESIDE + 1 :]], 1
+        )
+        things, looks = self.thing(self.nouns(nouns) + self.roles(roles), y)
+        local = self.local(y).float().split([len(DRAWN_NOUNS), len(PAINTS), len(ROLES) + 1], -1)
         noun, paint, role = (part.log_softmax(-1) for part in local)
-        view = self.view(view).float().log_softmax(-1)
-        return Reading(slots, view, noun, paint, role, looks[:, :2])
+        return Reading(
+            relation, in_role, F.logsigmoid(-beside),
+            self.colour(things).float().log_softmax(-1), self.sizes(things).float().log_softmax(-1),
+            view, noun, paint, role, sought[:, 2:], looks,
+        )  # fmt: skip
+
+    def read(self, x: Float[Tensor, "b h w 3"]) -> Reading:
+        """All that can be read: of every noun in every role, roles first."""
+        n, device = len(DRAWN_NOUNS), x.device
+        roles = torch.arange(len(ROLES), device=device).repeat_interleave(n)[None]
+        return self(x, torch.arange(n, device=device).repeat(len(ROLES))[None], roles)
 
     @torch.no_grad()
     def embed_image(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
-        """Log-likelihoods of all answers of all slots (x: sRGB in [0, 1], any square size)."""
-        return torch.cat(list(self(x).slots), -1)
+        """Log-likelihoods of all answers (x: sRGB in [0, 1], any square size)."""
+        read = self.read(x)
+        one = read.relation.new_ones(len(x), 1)
+        parts = (read.relation, read.nouns, read.absent, read.colours, read.sizes, one)
+        return torch.cat([part.flatten(1) for part in parts], -1)
 
     @torch.no_grad()
     def views(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b 8"]:
         """Log-likelihoods of the bins of azimuth; of objects with a front only."""
-        return self(x).view
+        return self.read(x).view
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """1 for each answer that a caption gives, so that an inner product sums what it says.
 
         Raises ValueError for captions with nouns or relations beyond the judge's.
         """
-        return torch.stack([indicator(parse(text)) for text in texts]).to(self.view.weight)
+        return torch.stack([indicator(parse(text)) for text in texts]).to(self.places)
 
     def save(self, folder: Path) -> None:
         """config.json and model.safetensors (half precision)."""
@@ -167,13 +190,13 @@ def load_judge(folder: Path) -> Judge:
 class Recipe:
     """The numbers of one training."""
 
-    steps: int = 1500
+    steps: int = 7000
     batch: int = 64
     lr: float = 2e-3
-    ema: float = 0.99
+    ema: float = 0.997
     pool: int = 3072
-    per_step: int = 12
-    side: int = 128
+    per_step: int = 24
+    side: int = 96
     """Pictures are traced at this side, and averaged down to 64."""
     seed: int = 1000
 
@@ -193,7 +216,7 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     def pool(capacity: int, seed: int, first: int) -> Pool:
         return Pool(
             capacity, seed=seed, views=Elsewhere(side=recipe.side), first=first, size=recipe.side,
-            per_step=recipe.per_step, graphs=any_graph, device=device,
+            per_step=recipe.per_step, per_scene=2, graphs=any_graph, device=device,
         )  # fmt: skip
 
     seen = pool(recipe.pool, recipe.seed, training.step)
@@ -209,13 +232,15 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         truth = ahead(step)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            read = judge(truth.x)
+            read = judge(truth.x, *asked(truth))
         value, right = marks(read, truth)
-        return value, {k: right[k] for k in ("first noun", "second noun", "first colour")}
+        return value, {
+            k: right[k] for k in ("relation", "first noun", "second noun", "first colour")
+        }
 
     @torch.no_grad()
     def watch(step: int) -> dict[str, float]:
-        value, right = marks(judge(unseen.x), unseen)
+        value, right = marks(judge(unseen.x, *asked(unseen)), unseen)
         return {"unseen_loss": float(value), **{f"unseen {k}": v for k, v in right.items()}}
 
     training.run(loss, watch, watch_every=200)

@@ -1,4 +1,12 @@
-"""What a picture of the embedded world is asked, and what a caption answers: slots of a graph."""
+"""What a picture of the embedded world is asked, and what a caption answers: slots of a graph.
+
+Things are asked for by the role they play: what lies on top of something is another question than
+what wears something. Beside one another neither thing is first, so there each noun is asked for by
+itself: is one there?
+"""
+
+import math
+from itertools import accumulate, pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -11,15 +19,26 @@ from dreamlift.words import COLOURS, FRONTED, Graph, Thing
 
 NOTHING = "nothing"
 PAINTS = (*COLOURS, "rainbow")
+LINKS = (*DRAWN_RELATIONS, NOTHING)
 SLOTS: dict[str, tuple[str, ...]] = {
-    "first noun": DRAWN_NOUNS, "second noun": (*DRAWN_NOUNS, NOTHING),
-    "relation": (*DRAWN_RELATIONS, NOTHING),
+    "first noun": DRAWN_NOUNS, "second noun": (*DRAWN_NOUNS, NOTHING), "relation": LINKS,
     "first colour": PAINTS, "second colour": PAINTS,
     "first size": ("small", "large"), "second size": ("small", "large"),
 }  # fmt: skip
 """The questions, and the possible answers. A colour or size is asked for where one is said."""
+ROLES = (
+    "upper", "lower", "beside", "wearer", "worn", "stilted", "stilts", "shape", "body", "alone",
+)  # fmt: skip
+"""The parts that things play."""
+PLAYED = torch.tensor([[0, 1], [2, 2], [3, 4], [5, 6], [7, 8], [9, 9]])
+"""Roles of the first and second thing, by relation as in LINKS."""
+BESIDE = ROLES.index("beside")
 BINS = 8
 """Of azimuth, 45 degrees each; bin 0 is centred on the front, bin 2 on the left side (+90)."""
+_N, _R = len(DRAWN_NOUNS), len(ROLES)
+SIZES = (len(LINKS), _R * _N, _N, _R * _N * len(PAINTS), _R * _N * 2, 1)
+"""Of a reading's parts: relation, noun in a role, noun not beside, its colour, its size, a 1."""
+OFFSETS = [0, *accumulate(SIZES)]
 
 
 def answers(graph: Graph) -> list[int]:
@@ -54,11 +73,26 @@ def azimuth_bins(cameras: Cameras) -> Int[Tensor, " b"]:
 
 
 def indicator(graph: Graph) -> Float[Tensor, " d"]:
-    """1 for each answer that a graph gives, over all slots."""
-    rows: list[Tensor] = []
-    for value, values in zip(answers(graph), SLOTS.values(), strict=True):
-        row = torch.zeros(len(values))
-        if value >= 0:
-            row[value] = 1
-        rows.append(row)
-    return torch.cat(rows)
+    """How often a graph gives each answer, over a reading's parts (SIZES, in this order).
+
+    Two of one noun beside each other share their questions, in either order: what is unlike about
+    them is so twice as likely, and the 1 is counted log 2 times.
+    """
+    first, second, relation, *looks = answers(graph)
+    row = torch.zeros(OFFSETS[-1])
+    link, noun, absent, colour, size, one = (row[a:b] for a, b in pairwise(OFFSETS))
+    link[relation] = 1
+    things = [first] if LINKS[relation] == NOTHING else [first, second]
+    beside = BESIDE in PLAYED[relation]
+    for k, thing in enumerate(things):
+        query = int(PLAYED[relation, k]) * _N + thing
+        noun[query] = 1
+        for part, said, n in ((colour, looks[k], len(PAINTS)), (size, looks[2 + k], 2)):
+            if said >= 0:
+                part[query * n + said] += 1
+    if beside:
+        absent[[i for i in range(_N) if i not in things]] = 1
+        if first == second:
+            pairs = (looks[:2], looks[2:])
+            one += math.log(2) * sum(a != b and min(a, b) >= 0 for a, b in pairs)
+    return row
