@@ -13,6 +13,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -127,8 +128,10 @@ def start(request: Request, out: str | Path | None = None) -> Run:
     Raises BadInput where it cannot be written or holds anything but this very run.
     """
     config = request.config()
-    folder = out or run_folder(Path("runs"), request.name, request.recipe.prompt, config)
-    return Run.create(Path(folder), config)
+    folder = Path(out or run_folder(Path("runs"), request.name, request.recipe.prompt, config))
+    used = any(folder.glob("[!.]*"))  # then nothing is written; else two may begin at once
+    with nullcontext() if used else alone(folder):
+        return Run.create(folder, config)
 
 
 def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:

@@ -168,10 +168,10 @@ def slug(prompt: str) -> str:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """A folder that is no run is used only if it is empty but for our own temporary files."""
+    """A folder that is no run is used only if it is empty but for our own hidden files."""
     if (path / CONFIG).exists():
         return
-    foreign = [p.name for p in path.iterdir() if not re.fullmatch(r"\..*\.tmp(\..*)?", p.name)]
+    foreign = [p.name for p in path.iterdir() if not re.fullmatch(r"\.(lock|.*\.tmp.*)", p.name)]
     if foreign:
         raise BadInput(
             f"{path} is not a run (it has no config.json) and is not empty: it holds "

@@ -20,6 +20,8 @@ torch.set_num_threads(1)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NO_DATA = "the shared data is not here"
+LONG = ("seconds", "weights")
+"""Marks of what the quick lane leaves out, beside `slow`, which only `make slow` runs."""
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -53,7 +55,7 @@ class QuickLane:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--quick", action="store_true", help="leave out slow and weights; refuse diffusers"
+        "--quick", action="store_true", help="leave out slow, seconds, weights; refuse diffusers"
     )
 
 
@@ -64,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--quick"):
-        out = [item for item in items if item.get_closest_marker("weights")]
+        out = [item for item in items if any(map(item.get_closest_marker, LONG))]
         items[:] = [item for item in items if item not in out]
         config.hook.pytest_deselected(items=out)
     if not torch.cuda.is_available():

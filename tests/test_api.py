@@ -61,6 +61,7 @@ def scene_of(folder: Path) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in state["scene"].items()}
 
 
+@pytest.mark.seconds
 def test_the_object_is_what_the_prior_has_in_mind(words: Path) -> None:
     asset = quick(words, steps=80, size=32, samples=32, init="fog")
     truth = toy_scene(parse("a yellow cone"), 0)
@@ -70,6 +71,7 @@ def test_the_object_is_what_the_prior_has_in_mind(words: Path) -> None:
     assert (found & true).sum() / (found | true).sum() > 0.8
 
 
+@pytest.mark.seconds
 def test_a_run_holds_the_files_and_the_settings(words: Path) -> None:
     asset = quick(words, seed=3)
     assert asset.folder.parent == Path("runs/dreamfusion")
@@ -83,6 +85,7 @@ def test_a_run_holds_the_files_and_the_settings(words: Path) -> None:
     assert [json.loads(line)["step"] for line in lines] == list(range(8))
 
 
+@pytest.mark.seconds
 def test_a_finished_run_is_not_run_again(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = quick(words)
     monkeypatch.setattr(Source, "load", no_prior)
@@ -93,6 +96,7 @@ def test_a_finished_run_is_not_run_again(words: Path, monkeypatch: pytest.Monkey
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
 
 
+@pytest.mark.seconds
 def test_a_lost_file_is_made_again_without_a_step(words: Path) -> None:
     asset = quick(words)
     before, metrics = asset.glb.read_bytes(), (asset.folder / "metrics.jsonl").read_bytes()
@@ -103,6 +107,7 @@ def test_a_lost_file_is_made_again_without_a_step(words: Path) -> None:
     assert (asset.folder / "metrics.jsonl").read_bytes() == metrics
 
 
+@pytest.mark.seconds
 def test_an_interrupted_run_says_how_to_continue_and_ends_with_the_same_bits(
     words: Path, tmp_path: Path
 ) -> None:
@@ -123,11 +128,17 @@ def test_an_interrupted_run_says_how_to_continue_and_ends_with_the_same_bits(
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.seconds
 def test_an_empty_field_is_said_to_be_degenerate_and_leaves_no_mesh(words: Path) -> None:
     with pytest.raises(DegenerateError, match="degenerate object: empty"):
         quick(words, words.parent / "empty", steps=40, opacity=1e6, lr=(0.5, 0.5))
     left = {path.name for path in (words.parent / "empty").iterdir()}
-    assert left == {"config.json", "metrics.jsonl", "checkpoint.safetensors", "report.json"}
+    assert left - {".lock"} == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoint.safetensors",
+        "report.json",
+    }
     run = Run(words.parent / "empty")
     assert finished(run) is None
     assert (degenerate(run) or "").startswith("degenerate object: empty")
@@ -215,6 +226,7 @@ def test_a_run_is_not_continued_with_other_weights(tmp_path: Path) -> None:
         resume(run.path)
 
 
+@pytest.mark.seconds
 def test_another_torch_is_remarked_on(words: Path, caplog: pytest.LogCaptureFixture) -> None:
     asset = quick(words)
     asset.glb.unlink()
@@ -226,6 +238,7 @@ def test_another_torch_is_remarked_on(words: Path, caplog: pytest.LogCaptureFixt
     assert "The run was started with torch 1.0" in caplog.text
 
 
+@pytest.mark.seconds
 def test_a_finished_run_is_brought_out_again_as_asked(words: Path, tmp_path: Path) -> None:
     asset = quick(words)
     copied = export_again(asset.folder, tmp_path / "same.glb", FINISH)

@@ -30,6 +30,7 @@ def test_what_is_drawn_has_toys() -> None:
     assert set(SOLIDS) <= set(DRAWN_NOUNS) and set(DRAWN_RELATIONS) <= set(RELATIONS)
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("relation", DRAWN_RELATIONS)
 def test_every_pair_can_be_drawn_and_is_trained_or_held(relation: str) -> None:
     every = pairs(relation)
@@ -46,6 +47,7 @@ def test_other_relations_have_no_pairs_yet() -> None:
         pairs("riding")
 
 
+@pytest.mark.seconds
 def test_pictures_are_of_every_noun_and_relation_and_can_be_drawn() -> None:
     rng = random.Random(1)
     graphs = [picture_graph(rng) for _ in range(1500)]

@@ -60,6 +60,7 @@ def generate(run: Dreamlift, *more: str, prompt: str = "a cone") -> Ended:
     return run("generate", prompt, "--prior", "words", *QUICK, *more)
 
 
+@pytest.mark.seconds
 def test_generate_leaves_its_files_and_prints_the_folder_last(dreamlift: Dreamlift) -> None:
     ended = generate(dreamlift)
     assert ended.code == 0, ended.err
@@ -72,6 +73,7 @@ def test_generate_leaves_its_files_and_prints_the_folder_last(dreamlift: Dreamli
     assert (again.code, again.out, again.err) == (0, [str(folder)], "")
 
 
+@pytest.mark.seconds
 def test_out_is_the_run_s_own_folder_and_a_preset_gives_the_numbers(dreamlift: Dreamlift) -> None:
     ended = generate(dreamlift, "--out", "here", "--preset", "full", "--no-clamp", "--seed", "4")
     assert (ended.code, ended.out) == (0, ["here"])
@@ -194,6 +196,7 @@ def test_a_folder_that_cannot_be_written_is_refused(dreamlift: Dreamlift) -> Non
     assert Path("file").read_text() == "mine"
 
 
+@pytest.mark.seconds
 def test_a_run_with_other_settings_is_not_touched(dreamlift: Dreamlift) -> None:
     assert generate(dreamlift, "--out", "run").code == 0
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
@@ -206,6 +209,7 @@ def test_a_run_with_other_settings_is_not_touched(dreamlift: Dreamlift) -> None:
     assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.seconds
 def test_a_corrupt_checkpoint_is_refused(dreamlift: Dreamlift) -> None:
     assert generate(dreamlift, "--out", "run").code == 0
     checkpoint = Path("run/checkpoint.safetensors")
@@ -228,6 +232,7 @@ def test_a_folder_that_is_no_run_is_refused(dreamlift: Dreamlift, command: str) 
         assert ended.err.endswith("Name the folder that `dreamlift generate` printed.\n")
 
 
+@pytest.mark.seconds
 def test_an_interrupted_run_ends_with_130_and_says_how_to_continue(
     dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +250,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_continue(
     assert (ended.code, ended.out) == (0, ["run"])
 
 
+@pytest.mark.seconds
 def test_a_degenerate_object_fails_in_a_sentence_and_leaves_the_traceback(
     dreamlift: Dreamlift,
 ) -> None:
@@ -260,6 +266,7 @@ def test_a_degenerate_object_fails_in_a_sentence_and_leaves_the_traceback(
     assert "Traceback" in generate(dreamlift, *options, "--debug").err
 
 
+@pytest.mark.seconds
 def test_a_failure_of_another_kind_names_itself(
     dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +284,7 @@ def test_a_failure_of_another_kind_names_itself(
     assert not Path("run/error.log").exists()
 
 
+@pytest.mark.seconds
 def test_export_writes_one_file_and_replaces_none(dreamlift: Dreamlift) -> None:
     assert generate(dreamlift, "--out", "run").code == 0
     ended = dreamlift("export", "run", "--faces", "200", "--format", "obj")
@@ -371,6 +379,7 @@ def test_help_comes_without_torch() -> None:
     assert commands in ran.stdout.decode()
 
 
+@pytest.mark.seconds
 def test_the_program_ends_with_the_code_of_its_command(tmp_path: Path) -> None:
     path = {**os.environ, "PYTHONPATH": str(REPO)}
     command = [sys.executable, "-m", "dreamlift", "resume", "nowhere"]

@@ -159,6 +159,7 @@ def test_what_may_be_true_is_no_negative() -> None:
     assert float(loss) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.seconds
 def test_a_training_leaves_a_clip_and_goes_on_as_if_it_had_not_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

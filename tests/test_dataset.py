@@ -44,6 +44,7 @@ def cameras(told: dict[str, Any]) -> Cameras:
     return Cameras(world_to_camera, K.repeat(len(poses), 1, 1), told["h"], told["w"])
 
 
+@pytest.mark.seconds
 def test_the_mesh_through_the_cameras_covers_the_pictures(written: Path) -> None:
     for folder in sorted(written.glob("0*")):
         told = said(folder)
@@ -56,6 +57,7 @@ def test_the_mesh_through_the_cameras_covers_the_pictures(written: Path) -> None
             assert 0.05 < seen.float().mean() < 0.9
 
 
+@pytest.mark.seconds
 def test_captions_and_parts_name_the_object(written: Path) -> None:
     for folder in sorted(written.glob("0*")):
         told = said(folder)
@@ -73,6 +75,7 @@ def test_captions_and_parts_name_the_object(written: Path) -> None:
         assert not any(held(graph.subject.noun, other.noun) for other in graph.things[1:])
 
 
+@pytest.mark.seconds
 def test_transparent_pixels_hold_straight_colours(written: Path) -> None:
     """On an edge, half covered, the colour is the object's and not half of it."""
     with Image.open(written / "000000" / "images" / "000.png") as picture:
@@ -83,6 +86,7 @@ def test_transparent_pixels_hold_straight_colours(written: Path) -> None:
     assert edge[:, :3].amax(-1).mean() > 0.6 * inside[:, :3].amax(-1).mean()
 
 
+@pytest.mark.seconds
 def test_more_objects_are_added_and_the_first_are_kept(written: Path, tmp_path: Path) -> None:
     files = {path: path.read_bytes() for path in written.rglob("*") if path.is_file()}
     again = tmp_path / "again"

@@ -14,6 +14,7 @@ from dreamlift.toybox.scenes import toy_scene
 from dreamlift.words import parse
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("prompt", "least"),
     [

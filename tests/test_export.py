@@ -87,6 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Asset:
     return export(Cube(), tmp_path_factory.mktemp("cube"), finish=QUICK)
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", ["asset.glb", "asset.obj"])
 def test_every_side_of_a_cube_is_where_it_was(made: Asset, name: str):
     """From azimuth 0 the +x side is in front, +y on the right, +z on top; and all the way round."""
@@ -114,6 +115,7 @@ def outline(ball: Ball) -> float:
     return float(aside[(opacity > 0.5).sum() - 1])
 
 
+@pytest.mark.seconds
 def test_the_asset_looks_like_the_field(tmp_path: Path):
     """Outline and colours, against rays that meet a ball of the field's own outline."""
     ball = Ball()

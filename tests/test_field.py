@@ -71,6 +71,7 @@ def test_fog_is_level_and_a_blob_is_compact() -> None:
     assert blob[1] < 0.1 * blob[0]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("init", ["fog", "blob"])
 @pytest.mark.parametrize("light", [None, LIGHT], ids=["albedo", "lit"])
 def test_the_gradient_is_alive_everywhere_at_step_0(init: Init, light: Light | None) -> None:
@@ -192,6 +193,7 @@ def _train(field: Field, optimizer: torch.optim.Adam, steps: range, generator: t
         field.adapt(Step(index, 100, generator), view, optimizer)
 
 
+@pytest.mark.seconds
 def test_a_resumed_run_gives_the_same_bits() -> None:
     def fresh() -> tuple[Field, torch.optim.Adam]:
         field = Field(resolution=33, samples=32)
@@ -225,6 +227,7 @@ def _psnr(field: Field, truth: Field, cameras: Cameras) -> float:
     return -10 * math.log10(float(error))
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("init", ["fog", "blob"])
 def test_pictures_of_a_ball_rebuild_the_ball(init: Init) -> None:
     truth, field, generator = Field(), Field(init=init, resolution=33), rng()

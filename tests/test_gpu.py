@@ -26,6 +26,7 @@ def rehearse(site: Path, out: Path, *what: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.seconds
 def test_all_but_the_denoiser_is_rehearsed_with_torch_and_little_else(tmp_path: Path) -> None:
     """Neither warp, PIL, tyro, rich, trimesh nor diffusers is there to be imported."""
     site = bare.site(tmp_path / "site", *MACHINE)

@@ -152,7 +152,6 @@ def likelihood(read: Reading, relation: str, *things: Told) -> Tensor:
     return torch.stack(terms).sum(0).detach()
 
 
-@pytest.mark.seconds
 def test_a_score_is_the_log_likelihood_of_what_is_said() -> None:
     net = small()
     x = torch.rand(3, 64, 64, 3)
@@ -227,7 +226,6 @@ def scores(monkeypatch: pytest.MonkeyPatch, read: Reading, captions: Sequence[st
     return (net.embed_image(torch.zeros(1, 64, 64, 3)) @ net.embed_text(captions).T)[0]
 
 
-@pytest.mark.seconds
 @pytest.mark.parametrize("text", SAID)
 def test_who_sees_perfectly_ranks_a_caption_before_all_its_near_ones(
     text: str, monkeypatch: pytest.MonkeyPatch

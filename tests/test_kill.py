@@ -41,6 +41,7 @@ def outcome(folder: Path, steps: int = 12) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.seconds
 def test_a_killed_run_continues_with_the_same_bits(tmp_path: Path) -> None:
     process = start(tmp_path, *MOMENTS)
     expected = outcome(tmp_path / "whole")
@@ -54,6 +55,7 @@ def test_a_killed_run_continues_with_the_same_bits(tmp_path: Path) -> None:
         assert not list((tmp_path / moment).rglob(".*.tmp*")), moment
 
 
+@pytest.mark.seconds
 def test_an_object_half_exported_is_exported_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_reading_distance_counts_files_once_and_follows_every_import(tmp_path:
     }
 
 
+@pytest.mark.seconds
 def test_importing_the_package_is_cheap() -> None:
     code = (
         "import sys, dreamlift; assert 'torch' not in sys.modules; dreamlift.Cameras;"

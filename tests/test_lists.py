@@ -72,6 +72,7 @@ def test_the_report_covers_every_relation_with_held_pairs_and_the_gallery() -> N
     assert 10 < sum(with_colour) < 30
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("prompt", [SINGLES[1], TRAINED[0], HELD_OUT[0], HELD_OUT[14]])
 def test_a_prompt_stands_among_256_captions_that_mean_something_else(prompt: str) -> None:
     captions = among(prompt)
@@ -83,6 +84,7 @@ def test_a_prompt_stands_among_256_captions_that_mean_something_else(prompt: str
         drawable(graph)
 
 
+@pytest.mark.seconds
 def test_a_neighbour_never_only_says_more() -> None:
     for prompt in ("a pumpkin", "a frog on top of a chair"):
         nouns = [tuple(t.noun for t in parse(text).things) for text in among(prompt)]
@@ -106,6 +108,7 @@ def test_wording_does_not_change_the_neighbours() -> None:
     assert plain == decorated
 
 
+@pytest.mark.seconds
 def test_untextured_captions_have_no_colour_and_no_doubles() -> None:
     captions = shapes_among("a red mug next to a blue ball")
     graphs = [parse(text) for text in captions]
@@ -138,6 +141,7 @@ def sampled(count: int, seed: int) -> int:
     return found
 
 
+@pytest.mark.seconds
 def test_many_captions_hold_no_held_out_composition() -> None:
     assert sampled(6_000, 0) == 0
 

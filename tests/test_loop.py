@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,18 @@ def test_what_is_frozen_is_neither_trained_nor_averaged_nor_saved(tmp_path: Path
     assert torch.equal(of.network[2].bias, before)
     assert "2.bias" not in of.average
     assert not [k for k in torch_names(of.checkpoint) if k.endswith("2.bias")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_checkpoint_is_as_readable_as_any_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        training(tmp_path).save()
+    finally:
+        os.umask(before)
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [
+        ("checkpoint.safetensors", 0o640)
+    ]
 
 
 def torch_names(path: Path) -> list[str]:

@@ -26,6 +26,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.seconds
 def test_watching_changes_nothing(run: Run) -> None:
     watched, alone = Tiny().stage(), Tiny().stage()
     fit(alone, run / "alone")

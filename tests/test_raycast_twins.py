@@ -68,6 +68,7 @@ def test_the_twins_see_the_same_on_a_gpu():
     check_twins(raycast_torch(*seen, vertices, faces), raycast_warp(*seen, vertices, faces))
 
 
+@pytest.mark.seconds
 def test_the_kernel_compiles_for_cuda(tmp_path):
     """Proved without a GPU: Warp writes the PTX."""
     import warp as wp

@@ -56,8 +56,9 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
 
 def test_what_a_kill_left_in_a_new_folder_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / ".config.tmp.json").write_text('{"recipe": "ti')
+    (tmp_path / ".lock").touch()
     Run.create(tmp_path, CONFIG)
-    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+    assert {p.name for p in tmp_path.iterdir()} == {"config.json", ".lock"}
 
 
 def test_an_unwritable_folder_is_told_before_work_starts(tmp_path: Path) -> None:
@@ -93,6 +94,20 @@ def test_a_damaged_checkpoint_is_named_with_the_way_out(tmp_path: Path) -> None:
     run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:-3])
     with pytest.raises(BadInput, match=r"coarse/checkpoint\.safetensors is damaged.*Delete it"):
         run.load()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_a_run_writes_is_as_readable_as_any_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        run = Run.create(tmp_path / "run", CONFIG)
+        run.save({"x": torch.ones(9)})
+        run.log(0, {"loss": 1.0})
+        run.rewind(0)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o777 for path in run.path.iterdir()}
+    assert found == dict.fromkeys(["config.json", "checkpoint.safetensors", "metrics.jsonl"], 0o640)
 
 
 def test_rewinding_drops_only_the_stage_s_later_lines(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_mug_and_a_ring_are_hollow():
 SOME = [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("every", SOME)
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_every_pair_that_is_drawable_builds_and_fits(relation: str, every: int):
@@ -157,6 +158,7 @@ def test_every_pair_that_is_drawable_builds_and_fits(relation: str, every: int):
         assert radius(support(built.solids), np.zeros(3)) < 1.05
 
 
+@pytest.mark.seconds
 def test_held_out_pairs_are_drawable_too():
     for relation in ("on top of", "next to", "on stilts", "in the shape of"):
         nouns = [(g.things[0].noun, g.things[1].noun) for g in pairs(relation)]
@@ -164,6 +166,7 @@ def test_held_out_pairs_are_drawable_too():
     drawable(parse("a frog on stilts"))
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     "text",
     [
@@ -234,6 +237,7 @@ def test_a_tower_of_three_stands_in_order():
     assert middles[0] > middles[1] > middles[2]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("shape", SHAPES)
 def test_imitating_keeps_the_silhouette_and_is_no_recolour(shape: str):
     for body in ("pumpkin", "hamburger"):

@@ -160,6 +160,7 @@ def test_thin_walls_seen_face_on_are_opaque(tracer: Tracer) -> None:
     assert torch.all(seen.coverage[0, 28:36, 28:36] == 1)
 
 
+@pytest.mark.seconds
 @both
 def test_rays_that_graze_a_wall_get_past_it(tracer: Tracer) -> None:
     """A cylinder on a plate from above: its wall runs almost along the rays."""
@@ -233,6 +234,7 @@ def test_without_warp_a_cpu_is_told_once(monkeypatch: pytest.MonkeyPatch) -> Non
         has_warp.cache_clear()
 
 
+@pytest.mark.seconds
 def test_the_torch_twin_needs_torch_numpy_and_jaxtyping_only() -> None:
     code = """
 import sys

@@ -73,6 +73,7 @@ def shares(a: Traced, b: Traced) -> dict[str, float]:
     }
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     "parts", [SNOWMAN, MUG, ODD, BRIDGE], ids=["snowman", "mug", "odd", "bridge"]
 )
@@ -131,6 +132,7 @@ def test_boxes_hold_their_solids() -> None:
         assert torch.all(inside > 0.7 * half[i])
 
 
+@pytest.mark.seconds
 def test_the_kernel_compiles_for_cuda_without_a_gpu(tmp_path: Path) -> None:
     files = wp.compile_aot_module(compiled, arch=[80, 90], use_ptx=True, module_dir=str(tmp_path))
     assert len(files) == 2

@@ -287,6 +287,7 @@ def test_a_picture_of_nothing_is_empty() -> None:
     assert marched.color.shape == (1, 1, 3) and marched.alpha == 0
 
 
+@pytest.mark.seconds
 def test_gradients_agree_with_finite_differences() -> None:
     views = orbit(torch.tensor([20.0, 130.0]).double(), torch.tensor([10.0, 50.0]).double(), size=2)
     u = torch.rand(2, 4, generator=rng()).double()

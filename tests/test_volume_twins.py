@@ -145,6 +145,7 @@ def test_single_precision_marches_in_warp() -> None:
     assert fastest(_grid(), _rays()) is volume_warp.march_grid
 
 
+@pytest.mark.seconds
 def test_the_kernels_compile_for_cuda(tmp_path: Path) -> None:
     wp.compile_aot_module(volume_warp, arch=[80, 90], use_ptx=True, module_dir=tmp_path)
     built = [path.read_text() for path in tmp_path.rglob("*.ptx")]

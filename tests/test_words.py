@@ -153,6 +153,7 @@ def test_held_out_compositions_are_those_of_the_design() -> None:
     assert 0.08 < share < 0.12
 
 
+@pytest.mark.seconds
 def test_saying_and_reading_a_graph_gives_it_back() -> None:
     rng = random.Random(5)
     for i in range(1000):

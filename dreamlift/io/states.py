@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 
@@ -25,7 +25,7 @@ def save_state(path: Path, state: object) -> None:
     tensors: dict[str, Tensor] = {}
     skeleton = json.dumps(_strip(state, tensors))
     metadata = {"skeleton": skeleton, "crc32": str(_checksum(skeleton, tensors))}
-    save_file(tensors, path, metadata=metadata)
+    path.write_bytes(save(tensors, metadata))  # save_file's would be readable by us alone
 
 
 def load_state(path: Path) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift import memory
@@ -168,8 +168,9 @@ class Training:
         state = {k: v.detach().cpu().contiguous() for k, v in state.items()}
         state["torch_rng"] = torch.get_rng_state()
         temporary = self.checkpoint.with_suffix(".tmp")
-        save_file(state, temporary, {"step": str(self.step)})
-        with temporary.open("rb+") as file:
+        with temporary.open("wb") as file:  # save_file's would be readable by us alone
+            file.write(save(state, {"step": str(self.step)}))
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.checkpoint)
 
