@@ -105,8 +105,12 @@ def test_text_is_of_the_whole_vocabulary() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a red cube on top of a blue ball", "a mug", "a chair in the shape of a green frog"]
-)
+    "text",
+    [
+        "a red cube on top of a blue ball", "a mug", "a chair in the shape of a green frog",
+        "stilts", "a large santa hat on stilts",
+    ],
+)  # fmt: skip
 def test_a_neighbour_can_be_drawn_and_is_another(text: str) -> None:
     graph = parse(text)
     near = list(itertools.islice(neighbours(graph, random.Random(6)), 80))

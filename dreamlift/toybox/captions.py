@@ -149,7 +149,7 @@ def _change(things: list[Thing], links: list[Link], rng: random.Random) -> None:
     kind = rng.choice(kinds)
     i = rng.randrange(len(things))
     t = things[i]
-    if kind == "noun" and t.noun != "stilts":
+    if kind == "noun" and (t.noun != "stilts" or not links):
         noun = rng.choice([n for n in DRAWN_NOUNS[:-1] if n != t.noun])
         colour = t.colour if t.colour or t.pattern or rng.random() < 0.7 else rng.choice(COLOURS)
         size = t.size if t.size or rng.random() < 0.8 else rng.choice(SIZES[:2])
