@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift.learn.ahead import Ahead
@@ -173,7 +173,7 @@ class Judge(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(asdict(self.shape), indent=2) + "\n")
         state = {k: v.detach().half().contiguous().cpu() for k, v in self.state_dict().items()}
-        save_file(state, folder / "model.safetensors")
+        (folder / "model.safetensors").write_bytes(save(state))
 
 
 def load_judge(folder: Path) -> Judge:

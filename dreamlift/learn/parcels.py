@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, UInt8
 from safetensors import safe_open
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dreamlift.errors import BadInput
@@ -67,7 +67,7 @@ def _restore(path: Path) -> None:
             state[name.removesuffix("_sq")] = torch.zeros_like(state[name])
         else:
             state[name] = value.float() if value.dtype == torch.float16 else value
-    save_file(state, path, metadata)
+    path.write_bytes(save(state, metadata))
 
 
 def pack(folder: Path, out: Path, *, limit: int = LIMIT) -> list[Path]:

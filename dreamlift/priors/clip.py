@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift.priors.text import TextTower
@@ -135,7 +135,7 @@ class Clip(nn.Module):
             for k, v in self.state_dict().items()
             if not k.startswith("tower.")
         }
-        save_file(state, folder / "model.safetensors")
+        (folder / "model.safetensors").write_bytes(save(state))
 
 
 def load_clip(folder: Path, tower: TextTower) -> Clip:

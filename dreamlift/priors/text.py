@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift.words import CONTEXT, PAD, VOCABULARY, tokens
@@ -84,7 +84,7 @@ class TextTower(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(asdict(self.shape), indent=2) + "\n")
         state = {k: v.detach().half().contiguous().cpu() for k, v in self.state_dict().items()}
-        save_file(state, folder / "model.safetensors")
+        (folder / "model.safetensors").write_bytes(save(state))
 
 
 def load_tower(folder: Path) -> TextTower:
