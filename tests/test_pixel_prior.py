@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {
     "attention_head_dim": 4,
     "norm_num_groups": 4,
 }
-CAMERA = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 5}
+CAMERA = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 9}
 COSINE = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
 
 
@@ -143,16 +143,19 @@ def test_conditions_are_one_batch(folders: dict[str, Path]):
 
 
 def check_camera(folders: dict[str, Path]) -> None:
-    """(sin az, cos az, sin el, cos el, 1), and five zeros for what is not told."""
+    """(sin az, cos az, sin el, cos el, 1, sin and cos of 2 az, of 4 az); zeros: not told."""
     shot = some_shot(30, -100, elevation=40.0)
     az, el = torch.deg2rad(torch.tensor([30.0, -100.0])), torch.deg2rad(torch.tensor(40.0))
     numbers = torch.stack(
-        [az.sin(), az.cos(), el.sin().expand(2), el.cos().expand(2), torch.ones(2)], -1
-    )
+        [
+            az.sin(), az.cos(), el.sin().expand(2), el.cos().expand(2), torch.ones(2),
+            2 * az.sin() * az.cos(), 1 - 2 * az.sin() ** 2, (4 * az).sin(), (4 * az).cos(),
+        ], -1,
+    )  # fmt: skip
     for mode, named, null in (
         ("always", numbers, numbers),
-        ("named", numbers, torch.zeros(2, 5)),
-        ("never", torch.zeros(2, 5), torch.zeros(2, 5)),
+        ("named", numbers, torch.zeros(2, 9)),
+        ("never", torch.zeros(2, 9), torch.zeros(2, 9)),
     ):
         prior = load(folders["own"], cameras=mode)
         torch.testing.assert_close(Sentence(prior, "abc")(shot)["camera"], named)
@@ -342,7 +345,7 @@ def test_settings_we_cannot_read_are_refused(tmp_path: Path, scheduler: Any, mes
 
 def test_another_camera_embedding_is_refused(tmp_path: Path):
     other = {**CAMERA, "projection_class_embeddings_input_dim": 16}
-    with pytest.raises(ValueError, match="takes 16 numbers for a camera; ours are 5"):
+    with pytest.raises(ValueError, match="takes 16 numbers for a camera; ours are 9"):
         load(save(tmp_path, COSINE, **other))
 
 
@@ -367,7 +370,7 @@ BUGS: dict[str, tuple[Any, str, Any, Any]] = {
     "answers swapped": (Pixel, "eps", swapped, check_answer),
     "t not scaled": (Pixel, "eps", by_index, check_answer),
     "sin for cos": (
-        pixel, "camera_numbers", lambda c: NUMBERS(c)[:, [1, 0, 3, 2, 4]], check_camera,
+        pixel, "camera_numbers", lambda c: NUMBERS(c)[:, [1, 0, 3, 2, 4, 5, 6, 7, 8]], check_camera,
     ),
     "no way to say none": (pixel, "camera_numbers", lambda c: 0 * NUMBERS(c), check_camera),
     "range [0, 1]": (Pixel, "encode", lambda self, x: (ENCODE(self, x) + 1) / 2, check_encoding),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras, orbit
@@ -27,7 +28,7 @@ from dreamlift.learn.grounding import Attend, attend, grounding
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.phrases import phrase
-from dreamlift.priors.pixel import camera_numbers
+from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
 from dreamlift.priors.text import TextTower, load_tower
 from dreamlift.toybox.captions import DRAWN_NOUNS, DRAWN_RELATIONS
 from dreamlift.views import Views
@@ -44,14 +45,14 @@ CLOCK = 999.0
 class Recipe:
     """The numbers of one training."""
 
-    steps: int = 6400
-    half: float = 0.7922
+    steps: int = 12_800
+    half: float = 0.3961
     """The share of the steps at half resolution, first."""
     batch: int = 32
     lr: float = 5e-4
     ema: float = 0.998
     caption_dropout: float = 0.1
-    camera_share: float = 0.5
+    camera_share: float = 0.85
     """Captioned pictures whose camera is told."""
     ground: float = 0.05
     """Weight of the token-grounding loss."""
@@ -78,7 +79,7 @@ def make_unet(channels: tuple[int, ...] = (64, 128, 192)) -> "UNet2DConditionMod
         attention_head_dim=cast(Any, tuple(c // 32 for c in channels)),
         use_linear_projection=True,
         class_embed_type="projection",
-        projection_class_embeddings_input_dim=5,
+        projection_class_embeddings_input_dim=CAMERA_NUMBERS,
     )
 
 
@@ -174,7 +175,7 @@ def sample(
     schedule, device = Cosine(), next(network.parameters()).device
     dtype = native_dtype(device)
     words, mask = tower.encode([*prompts, *[""] * len(prompts)])
-    camera = torch.zeros(2 * len(prompts), 5, device=device)
+    camera = torch.zeros(2 * len(prompts), CAMERA_NUMBERS, device=device)
     if cameras is not None:
         camera[: len(prompts)] = camera_numbers(cameras).to(device)
 
@@ -260,7 +261,9 @@ def ship(unet: Any, tower: TextTower, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     half = make_unet(tuple(unet.config["block_out_channels"]))
     half.load_state_dict(unet.state_dict())
-    half.half().save_pretrained(folder / "unet")
+    half.save_config(folder / "unet")
+    state = {k: v.detach().half().contiguous() for k, v in half.state_dict().items()}
+    (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(save(state))
     tower.save(folder / "tower")
     scheduler = {
         "_class_name": "Cosine",

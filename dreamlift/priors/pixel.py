@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Prediction: TypeAlias = Literal["epsilon", "v_prediction"]
 
-CAMERA_NUMBERS = 5
+CAMERA_NUMBERS = 9
 
 
 @runtime_checkable
@@ -56,13 +56,15 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
     return torch.bfloat16 if device.type == "cpu" and native_bf16() else torch.float32
 
 
-def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 5"]:
-    """What the network is told of a camera: sin and cos of azimuth and elevation, and a 1.
+def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 9"]:
+    """What the network is told of a camera: sin and cos of azimuth and elevation, a 1, harmonics.
 
-    Five zeros say that the camera is not told.
+    The second and fourth harmonics of the azimuth are what tables and cubes look like: the same
+    from two sides, or from four. Nine zeros say that the camera is not told.
     """
     az, el = torch.deg2rad(cameras.azimuth), torch.deg2rad(cameras.elevation)
-    return torch.stack([az.sin(), az.cos(), el.sin(), el.cos(), torch.ones_like(az)], -1)
+    first = [az.sin(), az.cos(), el.sin(), el.cos(), torch.ones_like(az)]
+    return torch.stack([*first, *(f(k * az) for k in (2, 4) for f in (torch.sin, torch.cos))], -1)
 
 
 def resize(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size size"]:

@@ -47,7 +47,7 @@ class DreamFusion:
     """What to make."""
     seed: int = 0
     """Every random draw follows from it."""
-    steps: int = 300
+    steps: int = 500
     """Optimiser steps (15,000 in the paper)."""
     batch: int = 1
     """Views per step (4 in the paper)."""
