@@ -57,10 +57,10 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
 
 
 def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 9"]:
-    """What the network is told of a camera: sin and cos of azimuth and elevation, a 1, harmonics.
+    """What the network is told of a camera; nine zeros say that it is not told.
 
-    The second and fourth harmonics of the azimuth are what tables and cubes look like: the same
-    from two sides, or from four. Nine zeros say that the camera is not told.
+    Sine and cosine of azimuth and elevation, a 1, and sine and cosine of two and four azimuths: a
+    table looks the same from two sides, a cube from four.
     """
     az, el = torch.deg2rad(cameras.azimuth), torch.deg2rad(cameras.elevation)
     first = [az.sin(), az.cos(), el.sin(), el.cos(), torch.ones_like(az)]
@@ -72,9 +72,7 @@ def resize(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size si
     h, w = x.shape[-2:]
     if h != w:
         raise ValueError(f"Pixel priors see square pictures; got {h}x{w}. Render them square.")
-    if h == size:
-        return x
-    if h > size:
+    if h >= size:
         return F.interpolate(x, (size, size), mode="area")
     return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
 
