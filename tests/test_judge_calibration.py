@@ -42,15 +42,15 @@ def test_the_figures_fall_when_objects_are_wrong(judge: judging.Judge):
             found.setdefault(f"{name} color", []).append(said.color.share)
             found.setdefault(f"{name} geometry", []).append(said.geometry.share)
     shares = {name: mean(values) for name, values in found.items()}
-    assert shares["true color"] > 0.6, shares  # the first judge is weak: its card says how weak
-    assert shares["true geometry"] > 0.5, shares
-    assert shares["swapped color"] < 0.1, shares
+    assert shares["true color"] > 0.9, shares
+    assert shares["true geometry"] > 0.9, shares
+    assert shares["swapped color"] < 0.05, shares
     assert shares["swapped geometry"] == pytest.approx(shares["true geometry"]), shares
     for part in ("upper alone", "lower alone"):
-        assert shares[f"{part} color"] < 0.2, shares
-        assert shares[f"{part} geometry"] < shares["true geometry"] - 0.3, shares
-    assert shares["flat color"] < shares["true color"] - 0.15, shares
-    assert shares["flat geometry"] < shares["true geometry"] - 0.15, shares
+        assert shares[f"{part} color"] < 0.1, shares
+        assert shares[f"{part} geometry"] < shares["true geometry"] - 0.7, shares
+    assert shares["flat color"] < shares["true color"] - 0.5, shares
+    assert shares["flat geometry"] < shares["true geometry"] - 0.5, shares
 
 
 def test_a_second_face_is_seen(judge: judging.Judge):
@@ -61,7 +61,7 @@ def test_a_second_face_is_seen(judge: judging.Judge):
             x = look.pictures(truths.through_a_file(made), textureless=False)
             rates.append(judging.janus(x, judge))
     assert mean(true) < 0.15, (true, planted)
-    assert mean(planted) > mean(true) + 0.1, (true, planted)
+    assert mean(planted) > mean(true) + 0.2, (true, planted)
 
 
 def test_noise_scores_by_chance(judge: judging.Judge):
