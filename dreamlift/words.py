@@ -79,7 +79,8 @@ FRONTED = frozenset({
     "chair", "snowman", "frog", "mug", "pig", "rabbit", "corgi", "cat", "penguin", "fish", "chick",
     "snail", "hedgehog", "teddy bear", "yeti", "peacock", "dragon", "gingerbread man", "robot",
     "ghost", "car", "house", "armchair", "backpack", "teapot", "truck", "train", "bulldozer",
-    "airplane", "boat", "guitar", "sunglasses", "sweater",
+    "airplane", "boat", "guitar", "sunglasses", "sweater", "avocado", "scarf", "chest", "shield",
+    "surfboard", "lawnmower",
 })  # fmt: skip
 """Nouns whose front differs from their back."""
 _STRANGE = {("frog", "stilts"), ("pig", "backpack"), ("ghost", "hamburger"), ("chair", "avocado"),

@@ -23,11 +23,11 @@ from dreamlift.learn.exam import (
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere, lumpy, rough
 from dreamlift.learn.slots import BINS, LINKS, PAINTS, ROLES, SLOTS, answers
-from dreamlift.toybox.captions import DRAWN_NOUNS, HELD_PAIRS
+from dreamlift.toybox.captions import HELD_PAIRS, TAUGHT_NOUNS
 from dreamlift.views import Views
 from dreamlift.words import Graph, parse
 
-N, R = len(DRAWN_NOUNS), len(ROLES)
+N, R = len(TAUGHT_NOUNS), len(ROLES)
 TEXTS = (
     "a small red cube on top of a blue frog",
     "a mug next to a large ball",
@@ -154,7 +154,7 @@ def paper(*texts: str) -> Exam:
 
 def test_things_are_asked_for_by_noun_and_by_the_role_they_play() -> None:
     nouns, roles = asked(paper(*TEXTS, "a red ball next to a blue ball"))
-    told = [[(ROLES[r], DRAWN_NOUNS[n]) for n, r in zip(*row, strict=True)]
+    told = [[(ROLES[r], TAUGHT_NOUNS[n]) for n, r in zip(*row, strict=True)]
             for row in zip(nouns.tolist(), roles.tolist(), strict=True)]  # fmt: skip
     assert told == [
         [("upper", "cube"), ("lower", "frog")],
@@ -264,7 +264,7 @@ def test_beside_a_thing_missed_or_made_up_costs_as_much(noun: str) -> None:
     truth = paper(*TEXTS)
     read = perfect(truth)
     before, _ = marks(read, truth)
-    there, i = read.nouns[:, ROLES.index("beside")], DRAWN_NOUNS.index(noun)
+    there, i = read.nouns[:, ROLES.index("beside")], TAUGHT_NOUNS.index(noun)
     kept = there[:, i].clone()
     there[:, i], read.absent[:, i] = read.absent[:, i].clone(), kept
     after, right = marks(read, truth)

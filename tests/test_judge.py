@@ -27,13 +27,13 @@ from dreamlift.learn.slots import (
     indicator,
 )
 from dreamlift.prior import Aligner
-from dreamlift.toybox.captions import DRAWN_NOUNS
+from dreamlift.toybox.captions import TAUGHT_NOUNS
 from dreamlift.toybox.lists import among
 from dreamlift.views import Views
 from dreamlift.words import parse
 
 SMALL = JudgeShape((8, 16, 32, 16), (1, 1, 1), 4)
-N, R = len(DRAWN_NOUNS), len(ROLES)
+N, R = len(TAUGHT_NOUNS), len(ROLES)
 Told: TypeAlias = tuple[str, str, str | None, str | None]
 SAID: dict[str, tuple[str, *tuple[Told, ...]]] = {
     "a small red cube on top of a blue frog": (
@@ -131,7 +131,7 @@ def meaning(text: str) -> tuple[str, *tuple[Told, ...]]:
 
 
 def query(role: str, noun: str) -> int:
-    return ROLES.index(role) * N + DRAWN_NOUNS.index(noun)
+    return ROLES.index(role) * N + TAUGHT_NOUNS.index(noun)
 
 
 def likelihood(read: Reading, relation: str, *things: Told) -> Tensor:
@@ -139,14 +139,14 @@ def likelihood(read: Reading, relation: str, *things: Told) -> Tensor:
     terms = [read.relation[:, LINKS.index(relation)]]
     for role, noun, paint, size in things:
         if relation != "next to":
-            terms.append(read.nouns[:, ROLES.index(role), DRAWN_NOUNS.index(noun)])
+            terms.append(read.nouns[:, ROLES.index(role), TAUGHT_NOUNS.index(noun)])
         if paint is not None:
             terms.append(read.colours[:, query(role, noun), PAINTS.index(paint)])
         if size is not None:
             terms.append(read.sizes[:, query(role, noun), ("small", "large").index(size)])
     if relation == "next to":
         there = {noun for _, noun, _, _ in things}
-        for i, noun in enumerate(DRAWN_NOUNS):
+        for i, noun in enumerate(TAUGHT_NOUNS):
             present = read.nouns[:, ROLES.index("beside"), i]
             terms.append(present if noun in there else read.absent[:, i])
     return torch.stack(terms).sum(0).detach()
@@ -198,11 +198,11 @@ def knowing(relation: str, *things: Told) -> Reading:
     beside = ROLES.index("beside")
     nouns[:, beside], absent = SURE, torch.zeros(1, N)
     for role, noun, paint, size in things:
-        i = DRAWN_NOUNS.index(noun)
+        i = TAUGHT_NOUNS.index(noun)
         if role == "beside":
             nouns[:, beside, i], absent[:, i] = 0.0, SURE
         else:
-            nouns[:, ROLES.index(role)] = sure(DRAWN_NOUNS, noun)
+            nouns[:, ROLES.index(role)] = sure(TAUGHT_NOUNS, noun)
         if paint is not None:
             colours[:, query(role, noun)] = sure(PAINTS, paint)
         if size is not None:

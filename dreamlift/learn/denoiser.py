@@ -30,7 +30,7 @@ from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.phrases import phrase
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.toybox.captions import DRAWN_NOUNS, DRAWN_RELATIONS
+from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS
 from dreamlift.views import Views
 from dreamlift.words import CONTEXT, owners, tokens
 
@@ -270,7 +270,7 @@ def ship(unet: Any, tower: TextTower, folder: Path) -> None:
         "num_train_timesteps": int(CLOCK) + 1,
         "prediction_type": "v_prediction",
     }
-    known = {"nouns": DRAWN_NOUNS, "relations": DRAWN_RELATIONS}
+    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS}
     for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", known)):
         path = folder / f"{name}.json"
         path.parent.mkdir(exist_ok=True)

@@ -13,9 +13,9 @@ from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
 from dreamlift.learn.slots import BESIDE, PLAYED, ROLES, answers, azimuth_bins, fronted
 from dreamlift.toybox.captions import (
-    DRAWN_NOUNS,
     DRAWN_RELATIONS,
     HELD_PAIRS,
+    TAUGHT_NOUNS,
     TRAINED_PAIRS,
     coloured,
     shape_graph,
@@ -101,7 +101,7 @@ def _in_order(
 def asked(truth: Exam) -> tuple[Int[Tensor, "b 2"], Int[Tensor, "b 2"]]:
     """Noun and role of the two things; a lone thing is asked for twice."""
     first, second, relation = truth.slots[:, :3].unbind(1)
-    second = torch.where(second < len(DRAWN_NOUNS), second, first)
+    second = torch.where(second < len(TAUGHT_NOUNS), second, first)
     return torch.stack([first, second], 1), PLAYED.to(relation.device)[relation]
 
 
@@ -110,7 +110,7 @@ def marks(read: Reading, truth: Exam) -> tuple[Float[Tensor, ""], dict[str, floa
     right: dict[str, float] = {}
     losses: list[Tensor] = []
     nouns, roles = asked(truth)
-    pair = truth.slots[:, 1] < len(DRAWN_NOUNS)
+    pair = truth.slots[:, 1] < len(TAUGHT_NOUNS)
     beside = (roles[:, 0] == BESIDE)[:, None]
     chosen = read.nouns.gather(1, roles[..., None].expand(-1, -1, read.nouns.shape[-1]))
     n = len(nouns)
@@ -145,7 +145,7 @@ def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
     """
     nouns, roles = asked(truth)
     apart = truth.slots[:, 2] != DRAWN_RELATIONS.index("in the shape of")
-    alone = truth.slots[:, 1] == len(DRAWN_NOUNS)
+    alone = truth.slots[:, 1] == len(TAUGHT_NOUNS)
     sought = read.sought.gather(1, roles[..., None].expand(-1, -1, read.sought.shape[-1]))
     losses: list[Tensor] = []
     for k in range(2):

@@ -25,7 +25,7 @@ from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, LINKS, PAINTS, ROLES, indicator
-from dreamlift.toybox.captions import DRAWN_NOUNS
+from dreamlift.toybox.captions import TAUGHT_NOUNS
 from dreamlift.words import parse
 
 
@@ -106,12 +106,12 @@ class Judge(nn.Module):
         self.out = nn.Sequential(*[Residual(d) for _ in range(shape.blocks[2])], nn.GroupNorm(8, d))
         self.places = nn.Parameter(0.1 * torch.randn(GRID**2, d))
         self.questions = nn.Parameter(torch.randn(2 + len(ROLES), d))
-        self.roles, self.nouns = nn.Embedding(len(ROLES), d), nn.Embedding(len(DRAWN_NOUNS), d)
+        self.roles, self.nouns = nn.Embedding(len(ROLES), d), nn.Embedding(len(TAUGHT_NOUNS), d)
         self.scene, self.thing = Eye(d, shape.heads), Eye(d, shape.heads)
         self.relation, self.view = nn.Linear(d, len(LINKS)), nn.Linear(d, BINS)
-        self.noun = nn.Linear(d, len(DRAWN_NOUNS))
+        self.noun = nn.Linear(d, len(TAUGHT_NOUNS))
         self.colour, self.sizes = nn.Linear(d, len(PAINTS)), nn.Linear(d, 2)
-        self.local = nn.Linear(d, len(DRAWN_NOUNS) + len(PAINTS) + len(ROLES) + 1)
+        self.local = nn.Linear(d, len(TAUGHT_NOUNS) + len(PAINTS) + len(ROLES) + 1)
 
     def forward(
         self, x: Float[Tensor, "b h w 3"], nouns: Int[Tensor, "#b q"], roles: Int[Tensor, "#b q"]
@@ -134,7 +134,7 @@ class Judge(nn.Module):
             [in_role[:, :BESIDE], F.logsigmoid(beside)[:, None], in_role[:, BESIDE + 1 :]], 1
         )
         things, looks = self.thing(self.nouns(nouns) + self.roles(roles), y)
-        local = self.local(y).float().split([len(DRAWN_NOUNS), len(PAINTS), len(ROLES) + 1], -1)
+        local = self.local(y).float().split([len(TAUGHT_NOUNS), len(PAINTS), len(ROLES) + 1], -1)
         noun, paint, role = (part.log_softmax(-1) for part in local)
         return Reading(
             relation, in_role, F.logsigmoid(-beside),
@@ -144,7 +144,7 @@ class Judge(nn.Module):
 
     def read(self, x: Float[Tensor, "b h w 3"]) -> Reading:
         """All that can be read: of every noun in every role, roles first."""
-        n, device = len(DRAWN_NOUNS), x.device
+        n, device = len(TAUGHT_NOUNS), x.device
         roles = torch.arange(len(ROLES), device=device).repeat_interleave(n)[None]
         return self(x, torch.arange(n, device=device).repeat(len(ROLES))[None], roles)
 

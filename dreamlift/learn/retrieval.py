@@ -16,9 +16,9 @@ from torch import Tensor
 from dreamlift.phrases import phrase
 from dreamlift.prior import Aligner
 from dreamlift.toybox.captions import (
-    DRAWN_NOUNS,
     DRAWN_RELATIONS,
     HELD_PAIRS,
+    TAUGHT_NOUNS,
     TRAINED_PAIRS,
     coloured,
 )
@@ -48,7 +48,7 @@ def examples(category: Category, count: int, seed: int) -> list[Graph]:
     out: list[Graph] = []
     for i in range(count):
         if category == "single":
-            graph = Graph((Thing(rng.choice(DRAWN_NOUNS)),))
+            graph = Graph((Thing(rng.choice(TAUGHT_NOUNS)),))
         else:
             relation = relations[i % len(relations)]
             a, b = rng.choice(pairs[relation])

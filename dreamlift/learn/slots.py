@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
-from dreamlift.toybox.captions import DRAWN_NOUNS, DRAWN_RELATIONS
+from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS
 from dreamlift.toybox.lists import canonical
 from dreamlift.words import COLOURS, FRONTED, Graph, Thing
 
@@ -21,7 +21,7 @@ NOTHING = "nothing"
 PAINTS = (*COLOURS, "rainbow")
 LINKS = (*DRAWN_RELATIONS, NOTHING)
 SLOTS: dict[str, tuple[str, ...]] = {
-    "first noun": DRAWN_NOUNS, "second noun": (*DRAWN_NOUNS, NOTHING), "relation": LINKS,
+    "first noun": TAUGHT_NOUNS, "second noun": (*TAUGHT_NOUNS, NOTHING), "relation": LINKS,
     "first colour": PAINTS, "second colour": PAINTS,
     "first size": ("small", "large"), "second size": ("small", "large"),
 }  # fmt: skip
@@ -35,7 +35,7 @@ PLAYED = torch.tensor([[0, 1], [2, 2], [3, 4], [5, 6], [7, 8], [9, 9]])
 BESIDE = ROLES.index("beside")
 BINS = 8
 """Of azimuth, 45 degrees each; bin 0 is centred on the front, bin 2 on the left side (+90)."""
-_N, _R = len(DRAWN_NOUNS), len(ROLES)
+_N, _R = len(TAUGHT_NOUNS), len(ROLES)
 SIZES = (len(LINKS), _R * _N, _N, _R * _N * len(PAINTS), _R * _N * 2, 1)
 """Of a reading's parts: relation, noun in a role, noun not beside, its colour, its size, a 1."""
 OFFSETS = [0, *accumulate(SIZES)]

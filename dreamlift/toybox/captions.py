@@ -20,14 +20,14 @@ from dreamlift.words import (
     held,
 )
 
-DRAWN_NOUNS = NOUNS[:17]
-"""What this version of the toybox can build."""
-SOLIDS = DRAWN_NOUNS[:6]
+TAUGHT_NOUNS = NOUNS[:17]
+"""What the models of this version are shown; the toybox has toys for every noun."""
+SOLIDS = TAUGHT_NOUNS[:6]
 """Nouns that are nothing but a shape: their colour is nearly always said."""
 DRAWN_RELATIONS = ("on top of", "next to", "wearing", "on stilts", "in the shape of")
 HATS = ("hat", "santa hat")
 _RELATION_WEIGHTS = (0.42, 0.18, 0.18, 0.08, 0.14)
-_STANDERS = tuple(n for n in DRAWN_NOUNS if n not in ("stilts", *HATS))
+_STANDERS = tuple(n for n in TAUGHT_NOUNS if n not in ("stilts", *HATS))
 _HEADLESS = ("chair", "table", "ring")
 
 
@@ -40,7 +40,7 @@ def pairs(relation: str) -> list[tuple[str, str]]:
     if relation == "in the shape of":
         return [(a, b) for a in SHAPES for b in BODIES if a != b]
     if relation in ("on top of", "next to"):
-        return [(a, b) for a in DRAWN_NOUNS for b in DRAWN_NOUNS if "stilts" not in (a, b)]
+        return [(a, b) for a in TAUGHT_NOUNS for b in TAUGHT_NOUNS if "stilts" not in (a, b)]
     raise ValueError(f"This version draws {', '.join(DRAWN_RELATIONS)}; not {relation!r}.")
 
 
@@ -72,7 +72,7 @@ def shape_graph(
         return rng.choice(SIZES[:2]) if rng.random() < 0.2 else None
 
     if rng.random() < 0.4:
-        return Graph((Thing(rng.choice(DRAWN_NOUNS), size=size()),))
+        return Graph((Thing(rng.choice(TAUGHT_NOUNS), size=size()),))
     relation = rng.choices(DRAWN_RELATIONS, _RELATION_WEIGHTS)[0]
     a, b = rng.choice(among[relation])
     first, second = size(), size()
@@ -92,7 +92,7 @@ def _any_thing(rng: random.Random) -> Thing:
     colour = rng.choice(COLOURS) if rng.random() < 0.55 else None
     size = rng.choice(SIZES) if rng.random() < 0.25 else None
     pattern = rng.choice(PATTERNS) if rng.random() < 0.15 else None
-    noun = rng.choice(DRAWN_NOUNS if rng.random() < 0.5 else NOUNS)
+    noun = rng.choice(TAUGHT_NOUNS if rng.random() < 0.5 else NOUNS)
     return Thing(noun, colour, size, pattern)
 
 
@@ -150,7 +150,7 @@ def _change(things: list[Thing], links: list[Link], rng: random.Random) -> None:
     i = rng.randrange(len(things))
     t = things[i]
     if kind == "noun" and (t.noun != "stilts" or not links):
-        noun = rng.choice([n for n in DRAWN_NOUNS[:-1] if n != t.noun])
+        noun = rng.choice([n for n in TAUGHT_NOUNS[:-1] if n != t.noun])
         colour = t.colour if t.colour or t.pattern or rng.random() < 0.7 else rng.choice(COLOURS)
         size = t.size if t.size or rng.random() < 0.8 else rng.choice(SIZES[:2])
         things[i] = Thing(noun, colour, size, t.pattern)
@@ -176,7 +176,7 @@ def _change(things: list[Thing], links: list[Link], rng: random.Random) -> None:
 def _sensible(graph: Graph) -> bool:
     """Whether this version could draw it, and it looks like what it says."""
     if not graph.links:
-        return graph.subject.noun in DRAWN_NOUNS
+        return graph.subject.noun in TAUGHT_NOUNS
     link = graph.links[0]
     a, b = graph.things[link.subject], graph.things[link.object]
     if link.relation == "in the shape of" and (a.colour or a.pattern):

@@ -28,8 +28,8 @@ def drawable(graph: Graph) -> None:
     for thing in graph.things:
         if thing.noun not in TOYS:
             raise BadInput(
-                f"There is no toy for {thing.noun!r} yet. Nearest: {_near(thing.noun, TOYS)}. "
-                f"This version draws: {', '.join(TOYS)}."
+                f"There is no toy for {thing.noun!r}. Nearest: {_near(thing.noun, TOYS)}. There "
+                f"are: {', '.join(TOYS)}."
             )
         if thing.pattern is not None and thing.pattern not in PATTERNS:
             raise BadInput(

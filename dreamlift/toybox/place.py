@@ -214,7 +214,7 @@ class Yard:
         floor = self.floor(theirs)
         if place is not None and target.toy.seat is not None:
             top = float(target.at(target.toy.seat.centre)[2]) + 0.3 * target.scale
-            floor = [part for part in floor if support([part])[5] < top]
+            floor = [part for part in floor if support([part])[5] < top] or floor
         low, high = bounds(self.bodies[rider].reach)
         x, y, _ = (target.shift if place is None else place) - (low + high) / 2
         self.move(mine, [x, y, 0.0])

@@ -66,14 +66,14 @@ def pictures(
 
 
 def nouns(seed: int) -> Float[Tensor, "y x 3"]:
-    """Every noun from five sides, two nouns in a row."""
+    """Every noun from five sides, three nouns in a row."""
     order = list(TOYS)
     images = [
         pictures(f"{SAID.get(noun, '')} {noun}", seed + i, AZIMUTHS, ELEVATIONS, 96)
         for i, noun in enumerate(order)
     ]
     labels = [text for noun in order for text in (noun, *SIDES[1:])]
-    return contact_sheet(torch.cat(images), columns=10, labels=labels)
+    return contact_sheet(torch.cat(images), columns=15, labels=labels)
 
 
 def relations(seed: int) -> Float[Tensor, "y x 3"]:
