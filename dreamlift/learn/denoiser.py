@@ -45,8 +45,8 @@ CLOCK = 999.0
 class Recipe:
     """The numbers of one training."""
 
-    steps: int = 12_800
-    half: float = 0.3961
+    steps: int = 16_000
+    half: float = 0.3169
     """The share of the steps at half resolution, first."""
     batch: int = 32
     lr: float = 5e-4
