@@ -276,7 +276,7 @@ def test_bad_input_is_told_before_any_work(tmp_path: Path):
             with pytest.raises(BadInput, match=message):
                 evaluate([bare], *files, judge=judge)
     assert others.read_text() == "eggs"
-    strange = run_folder(tmp_path / "strange", "a corgi wearing a crown", None)
+    strange = run_folder(tmp_path / "strange", "a frog wearing a corgi", None)
     (strange / "asset.glb").write_bytes(b"never read")
     with pytest.raises(BadInput, match="corgi"):
         evaluate([strange], judge=judge)
