@@ -33,7 +33,7 @@ from dreamlift.words import CONTEXT, VIEWS, Graph, Thing, held, tokens
 class Recipe:
     """The numbers of one training."""
 
-    steps: int = 1500
+    steps: int = 3900
     batch: int = 64
     hard: int = 4
     """Near captions of each picture."""
