@@ -262,7 +262,6 @@ def test_every_shape_takes_every_body():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a wooden chair", "no paint for 'wooden' yet"),
         ("a frog eating a hamburger", "no picture of 'eating' yet. This version draws: on top of"),
         ("a chair wearing a hat", "'chair' cannot take that place. Nearest:"),
         ("a frog wearing a cone", "Possible: ring, hat, santa hat"),
@@ -274,6 +273,11 @@ def test_what_cannot_be_drawn_is_said_with_the_nearest_choice(text: str, words: 
     with pytest.raises(ValueError) as caught:
         drawable(parse(text))
     assert words in str(caught.value)
+
+
+def test_a_pattern_without_a_paint_is_refused():
+    with pytest.raises(ValueError, match="no paint for 'plaid'.*ten colours and: rainbow, wooden"):
+        drawable(Graph((Thing("chair", pattern="plaid"),)))
 
 
 def test_a_noun_without_a_toy_is_refused_with_the_nearest():

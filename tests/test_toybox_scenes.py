@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import rng
-from jaxtyping import TypeCheckError
 from toys import field, made, size
 
 from dreamlift.cameras import Cameras, orbit
@@ -37,8 +36,8 @@ def test_the_ten_colours_are_far_apart_even_varied():
 def test_a_palette_paints_main_parts_of_the_named_thing_only():
     graph = parse("a blue snowman next to a hamburger")
     built = build(graph, 1)
-    table = paint.palette(built, graph, random.Random(0))
-    for part, rgb in zip(built.parts, table, strict=True):
+    table = paint.coat(built, graph, random.Random(0))
+    for part, rgb in zip(built.parts, table.base, strict=True):
         if part.thing == 0 and part.main:
             assert rgb[2] > 0.7 and rgb[0] < 0.3
         else:
@@ -51,23 +50,25 @@ def test_a_rainbow_climbs_from_purple_to_red_within_its_thing():
     low, high = built.heights[0]
     z = torch.tensor([[low + 0.02, (low + high) / 2 + 0.01, high - 0.02, -0.5]])
     part = torch.tensor([[0, 0, 0, 1]], dtype=torch.uint8)
-    level = paint.level(part, z, paint.spans(built)[None])
-    table = paint.palette(built, graph, random.Random(0))[None]
-    purple, middle, red, white = paint.colour(
-        part, level, table, paint.rainbows(built, graph)[None]
-    )[0]
+    coats = paint.stacked([paint.coat(built, graph, random.Random(0))])
+    point = torch.stack([0.3 * z, -z, z], -1)
+    purple, middle, red, white = paint.colour(part, point, coats)[0]
     assert torch.allclose(purple, torch.tensor(NAMED["purple"]))
     assert torch.allclose(red, torch.tensor(NAMED["red"]))
     assert middle[1] > middle[2] and white.min() > 0.8
 
 
-def test_tables_of_several_scenes_stack_and_read_back():
-    tables = [torch.rand(3, 3, generator=rng(1)), torch.rand(5, 3, generator=rng(2))]
-    part = torch.tensor([[0, 2], [4, 1]])
-    read = paint.colour(
-        part, torch.zeros(2, 2), paint.stacked(tables), torch.zeros(2, 5, dtype=torch.bool)
-    )
-    assert torch.equal(read[0, 1], tables[0][2]) and torch.equal(read[1, 0], tables[1][4])
+def test_coats_of_several_scenes_stack_and_read_back():
+    graphs = [parse("a rainbow mug"), parse("a striped frog"), parse("a stone ball")]
+    scenes = [build(graph, i) for i, graph in enumerate(graphs)]
+    coats = [paint.coat(b, g, random.Random(3)) for b, g in zip(scenes, graphs, strict=True)]
+    part = torch.tensor([[0, 1], [4, 1], [0, 9]])  # past the end: the last
+    point = torch.rand(3, 2, 3, generator=rng(1)) - 0.5
+    together = paint.colour(part, point, paint.stacked(coats))
+    for i, coat in enumerate(coats):
+        here = part[i : i + 1].clamp_max(len(coat.base) - 1)
+        alone = paint.colour(here, point[i : i + 1], paint.stacked([coat]))
+        assert torch.equal(together[i], alone[0])
 
 
 # Scenes and meshes
@@ -116,17 +117,17 @@ def test_depth_and_normals_are_those_of_a_ball():
     assert float(seen.normal[0, 16, 16] @ cameras().position[0] / 4) > 0.99
 
 
-def test_a_wrong_palette_is_refused():
+def test_a_coat_of_another_toy_is_refused():
     built = made("a mug")
-    with pytest.raises((ValueError, TypeCheckError), match=r"colour for every part|parts"):
-        ToyScene(built, torch.zeros(5, 3), torch.zeros(5, dtype=torch.bool))
+    other = parse("a frog")
+    with pytest.raises(ValueError, match=r"every part: 2 parts came with \d+ colours"):
+        ToyScene(built, paint.coat(build(other, 0), other, random.Random(0)))
 
 
 def test_a_mesh_has_a_closed_named_surface_for_every_part():
     graph = parse("a rainbow cube on top of a traffic cone")
     built = build(graph, 0)
-    table = paint.palette(built, graph, random.Random(0))
-    surfaces = mesh(built, table, paint.rainbows(built, graph), resolution=32)
+    surfaces = mesh(built, paint.coat(built, graph, random.Random(0)), resolution=32)
     assert [s.name for s in surfaces] == names(built)
     assert len(set(names(built))) == len(built.parts)
     for s, part in zip(surfaces, built.parts, strict=True):
@@ -149,5 +150,5 @@ def test_colours_of_two_graphs_share_one_shape():
     built = build(graph, 0)
     red = replace(graph, things=(replace(graph.things[0], colour="red"), graph.things[1]))
     blue = replace(graph, things=(replace(graph.things[0], colour="blue"), graph.things[1]))
-    a, b = (paint.palette(built, g, random.Random(0)) for g in (red, blue))
+    a, b = (paint.coat(built, g, random.Random(0)).base for g in (red, blue))
     assert (a[0] - b[0]).abs().max() > 0.5 and torch.equal(a[1], b[1])

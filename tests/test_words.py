@@ -39,6 +39,12 @@ MEANINGS = {
     "red cubes": Graph((RED_CUBE,)),
     "two red boxes": Graph((RED_CUBE,)),
     "a small rainbow ball": Graph((Thing("ball", None, "small", "rainbow"),)),
+    "a red striped mug": Graph((Thing("mug", "red", None, "striped"),)),
+    "a striped red mug": Graph((Thing("mug", "red", None, "striped"),)),
+    "a spotted large blue ball on a golden cube": Graph(
+        (Thing("ball", "blue", "large", "spotted"), Thing("cube", None, None, "golden")),
+        (Link("on top of", 0, 1),),
+    ),
     "a small red cube is sitting on top of a large blue cube": Graph(
         (Thing("cube", "red", "small"), Thing("cube", "blue", "large")), (Link("on top of", 0, 1),)
     ),

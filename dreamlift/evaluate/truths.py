@@ -52,7 +52,7 @@ class Beside:
 def true_parts(prompt: str, seed: int = 0) -> tuple[Surface, ...]:
     """The toy that a prompt means, as a mesh. Raises BadInput for what the toybox cannot build."""
     toy = toy_scene(parse(prompt), seed)
-    return mesh(toy.built, toy.palette, toy.rainbows)
+    return mesh(toy.built, toy.coat)
 
 
 def two_faced(parts: Sequence[Surface]) -> tuple[Surface, ...]:

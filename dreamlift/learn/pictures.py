@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from dreamlift.cameras import Cameras
 from dreamlift.geometry.primitives import pack
@@ -22,7 +23,7 @@ from dreamlift.phrases import colourless
 from dreamlift.render.trace import Traced, trace
 from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.compose import Built, build
-from dreamlift.toybox.paint import colour, level, palette, rainbows, spans, stacked
+from dreamlift.toybox.paint import coat, colour, look_up, stacked
 from dreamlift.views import Views, direction
 from dreamlift.words import Graph
 
@@ -137,20 +138,16 @@ def compose(
     n, device = len(scenes), traced.depth.device
     origin, ray = cameras.rays()
     point = origin + traced.depth[..., None] * ray
-    rows = [spans(b) for b in scenes]
-    colours = [palette(b, g, rng) for b, g in zip(scenes, graphs, strict=True)]
-    bands = [rainbows(b, g)[:, None].float() for b, g in zip(scenes, graphs, strict=True)]
-    height = level(traced.part, point[..., 2], stacked(rows).to(device))
-    banded = stacked(bands)[..., 0].to(device) > 0.5
-    albedo = colour(traced.part, height, stacked(colours).to(device), banded)
+    coats = stacked([coat(b, g, rng) for b, g in zip(scenes, graphs, strict=True)])
+    albedo = colour(traced.part, point, coats.to(device), traced.coverage > 0)
     lights, textureless = _lights(cameras, views, draws)
     x = shade(albedo, traced.normal, point, lights)
     background = views.backgrounds(n, draws).to(device)
     alpha = traced.coverage[..., None]
     x = alpha * x + (1 - alpha) * background
-    owner = stacked([torch.tensor([[float(p.thing)] for p in b.parts]) for b in scenes])
+    owner = pad_sequence([torch.tensor([p.thing for p in b.parts]) for b in scenes], True)
     shaped = [any(k.relation == "in the shape of" for k in g.links) for g in graphs]
-    things = _masks(traced, owner.to(device), torch.tensor(shaped, device=device))
+    things = _masks(traced, owner[..., None].to(device), torch.tensor(shaped, device=device))
     captioned = _captions(graphs, cameras, textureless.tolist(), rng, said)
     return Pictures(x.clamp(0, 1), captioned, cameras, things)
 
@@ -175,15 +172,10 @@ def _lights(
 
 
 def _masks(
-    traced: Traced, owner: Float[Tensor, "b parts 1"], shaped: Bool[Tensor, " b"]
+    traced: Traced, owner: Int[Tensor, "b parts 1"], shaped: Bool[Tensor, " b"]
 ) -> Float[Tensor, "b things h w"]:
     """Coverage by each thing; an imitated silhouette belongs to both its things."""
-    thing = colour(
-        traced.part,
-        torch.zeros_like(traced.depth),
-        owner.expand(-1, -1, 3),
-        torch.zeros(owner.shape[:2], dtype=torch.bool, device=owner.device),
-    )[..., 0]
+    thing = look_up(traced.part, owner)[..., 0]
     masks = [traced.coverage * ((thing == k) | shaped[:, None, None]) for k in range(THINGS)]
     return torch.stack(masks, 1)
 

@@ -47,6 +47,9 @@ def answers(graph: Graph) -> list[int]:
         raise ValueError(f"The judge reads two things at most; here are {len(graph.things)}.")
     graph = canonical(graph)
     first, second = graph.things[0], graph.things[1] if graph.links else Thing(NOTHING)
+    for thing in (first, second):
+        if thing.pattern is not None and thing.pattern not in PAINTS:
+            raise ValueError(f"The judge knows no pattern {thing.pattern!r}; it knows rainbow.")
     relation = graph.links[0].relation if graph.links else NOTHING
     said = (
         first.noun, second.noun, relation, first.colour or first.pattern,

@@ -4,16 +4,16 @@ The whole stands upright, faces +x, has its bounding box's centre at the origin 
 ball of radius 1.05. A thing's size is the radius of the ball around it, in world units.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float
 
 from dreamlift.geometry.primitives import Solid
 from dreamlift.toybox.colours import Colour
 from dreamlift.toybox.drawable import MOST_SOLIDS, bearer, drawable
-from dreamlift.toybox.extent import DIRECTIONS, bounds, radius, support
+from dreamlift.toybox.extent import DIRECTIONS, Array, bounds, radius, support
 from dreamlift.toybox.objects import count
 from dreamlift.toybox.place import Yard, draw
 from dreamlift.words import Graph
@@ -46,19 +46,23 @@ class Built:
         return [part.solids for part in self.parts]
 
     @cached_property
+    def boxes(self) -> Float[Array, "parts 2 3"]:
+        """The lowest and the highest corner of every part, world units."""
+        hulls = [support([part.solids], DIRECTIONS[:6]) for part in self.parts]
+        return np.array([bounds(hull) for hull in hulls])
+
+    def box(self, thing: int, *, main: bool = False) -> Float[Array, "2 3"]:
+        """The box around a thing, or around its main parts; of no size where there are none."""
+        its = [p.thing == thing and (p.main or not main) for p in self.parts]
+        if not any(its):
+            return np.zeros((2, 3))
+        return np.stack([self.boxes[its, 0].min(0), self.boxes[its, 1].max(0)])
+
+    @cached_property
     def heights(self) -> tuple[tuple[float, float], ...]:
-        """The lowest and highest z of every thing, world units; (0, 0) for one without parts."""
-        return tuple(
-            _height([part.solids for part in self.parts if part.thing == i])
-            for i in range(len(self.graph.things))
-        )
-
-
-def _height(solids: Sequence[Sequence[Solid]]) -> tuple[float, float]:
-    if not solids:
-        return 0.0, 0.0
-    down, up = support(solids, DIRECTIONS[4:6]).tolist()
-    return -down, up
+        """The lowest and highest z of every thing, world units."""
+        boxes = [self.box(i) for i in range(len(self.graph.things))]
+        return tuple((float(low[2]), float(high[2])) for low, high in boxes)
 
 
 def build(graph: Graph, seed: int) -> Built:

@@ -87,7 +87,7 @@ class Dataset:
         pictures = _pictures(scene, cameras, light)
         for i, picture in enumerate(pictures):
             save_png(unfinished / "images" / f"{i:03d}.png", picture)
-        parts = mesh(scene.built, scene.palette, scene.rainbows)
+        parts = mesh(scene.built, scene.coat)
         write_glb(unfinished / "mesh.glb", parts)
         said = {
             **_intrinsics(cameras),
@@ -187,5 +187,5 @@ def _frames(cameras: Cameras, graph: Graph) -> list[dict[str, Any]]:
 
 def _parts(scene: ToyScene) -> list[dict[str, Any]]:
     """The mesh's nodes in order: name, index of the thing it belongs to, sRGB colour."""
-    rows = zip(names(scene.built), scene.built.parts, scene.palette.tolist(), strict=True)
+    rows = zip(names(scene.built), scene.built.parts, scene.coat.base.tolist(), strict=True)
     return [{"name": name, "thing": part.thing, "color": color} for name, part, color in rows]

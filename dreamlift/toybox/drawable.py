@@ -9,11 +9,10 @@ from dreamlift.errors import BadInput
 from dreamlift.toybox.imitate import imitation
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.objects import Toy, count
-from dreamlift.words import Graph, Link
+from dreamlift.words import PATTERNS, Graph, Link
 
 MOST_SOLIDS = 40
 """Tracing costs in proportion to the solids of a scene."""
-PATTERNS = ("rainbow",)
 SHAPES = ("chair", "table", "mug", "snowman", "frog", "hat")
 """Nouns with a silhouette of their own, in which something else can be built."""
 BODIES = (
@@ -33,8 +32,8 @@ def drawable(graph: Graph) -> None:
             )
         if thing.pattern is not None and thing.pattern not in PATTERNS:
             raise BadInput(
-                f"There is no paint for {thing.pattern!r} yet. This version paints the ten colours "
-                f"and: {', '.join(PATTERNS)}."
+                f"There is no paint for {thing.pattern!r}. There are the ten colours and: "
+                f"{', '.join(PATTERNS)}."
             )
     for link in graph.links:
         _check(graph, link)

@@ -1,7 +1,6 @@
 """A toy as a mesh of named parts, by marching cubes of every part's distance."""
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamlift.geometry.isosurface import isosurface
@@ -9,7 +8,7 @@ from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.primitives import distance, pack
 from dreamlift.toybox.compose import Built, Part
 from dreamlift.toybox.extent import bounds, support
-from dreamlift.toybox.paint import rainbow, spans
+from dreamlift.toybox.paint import Coat, colour, stacked
 
 SLICE = 1 << 16
 """Points whose distances are computed at once."""
@@ -17,25 +16,17 @@ FINEST = 256
 """Samples along a side beyond which a part that no sample lies in is taken to be nothing."""
 
 
-def mesh(
-    built: Built,
-    palette: Float[Tensor, "parts 3"],
-    rainbows: Bool[Tensor, " parts"],
-    *,
-    resolution: int = 64,
-) -> tuple[Surface, ...]:
+def mesh(built: Built, coat: Coat, *, resolution: int = 64) -> tuple[Surface, ...]:
     """One surface for each part, coloured at its vertices, with a name of its own.
 
     `resolution` is the samples along the longest side of a part's box.
     """
     surfaces: list[Surface] = []
+    paint = stacked([coat])
     for i, (part, name) in enumerate(zip(built.parts, names(built), strict=True)):
         vertices, faces = _march(part, resolution)
-        colors = palette[i].expand_as(vertices)
-        if bool(rainbows[i]):
-            low, high = spans(built)[i].tolist()
-            colors = rainbow((vertices[:, 2] - low) / (high - low))
-        surfaces.append(Surface(vertices, faces, colors=colors.contiguous(), name=name))
+        colors = colour(torch.full((1, len(vertices)), i), vertices[None], paint)[0]
+        surfaces.append(Surface(vertices, faces, colors=colors, name=name))
     return tuple(surfaces)
 
 

@@ -4,15 +4,13 @@ import random
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from dreamlift.geometry.primitives import pack
 from dreamlift.lights import shade
 from dreamlift.render.trace import Traced, trace
 from dreamlift.scene import Rendering, Scene, Shot
-from dreamlift.toybox import paint
 from dreamlift.toybox.compose import Built, build
+from dreamlift.toybox.paint import Coat, coat, colour, stacked
 from dreamlift.words import Graph
 
 
@@ -20,26 +18,14 @@ from dreamlift.words import Graph
 class ToyScene(Scene[Traced]):
     """A built toy with its paint; it has no parameters, and its pictures have no gradient."""
 
-    palette: Tensor
-    rainbows: Tensor
-    spans: Tensor
-
-    def __init__(
-        self,
-        built: Built,
-        palette: Float[Tensor, "parts 3"],
-        rainbows: Bool[Tensor, " parts"],
-    ) -> None:
+    def __init__(self, built: Built, coat: Coat) -> None:
         super().__init__()
-        if len(palette) != len(built.parts):
+        if len(coat.base) != len(built.parts):
             raise ValueError(
-                f"A palette has a colour for every part: {len(built.parts)} parts came with "
-                f"{len(palette)} colours. Make it with paint.palette(built, graph, rng)."
+                f"A coat has a colour for every part: {len(built.parts)} parts came with "
+                f"{len(coat.base)} colours. Make it with paint.coat(built, graph, rng)."
             )
-        self.built, self.program = built, pack([built.solids])
-        self.register_buffer("palette", palette)
-        self.register_buffer("rainbows", rainbows)
-        self.register_buffer("spans", paint.spans(built))
+        self.built, self.coat, self.program = built, coat, pack([built.solids])
 
     @torch.no_grad()
     def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[Traced]:
@@ -50,12 +36,8 @@ class ToyScene(Scene[Traced]):
         traced = trace(self.program.to(device), scene, cameras)
         origins, directions = cameras.rays()
         points = origins + traced.depth[..., None] * directions
-        spans, palette, rainbows = (
-            table.to(device).expand(b, *table.shape)
-            for table in (self.spans, self.palette, self.rainbows)
-        )
-        height = paint.level(traced.part, points[..., 2], spans)
-        color = paint.colour(traced.part, height, palette, rainbows)
+        coats = stacked([self.coat] * b).to(device)
+        color = colour(traced.part, points, coats, traced.coverage > 0)
         if shot.light is not None:
             color = shade(color, traced.normal, points, shot.light)
         alpha = traced.coverage[..., None]
@@ -71,5 +53,4 @@ class ToyScene(Scene[Traced]):
 def toy_scene(graph: Graph, seed: int) -> ToyScene:
     """The scene of a graph: built and painted by one seed."""
     built = build(graph, seed)
-    palette = paint.palette(built, graph, random.Random(f"{seed}|paint"))
-    return ToyScene(built, palette, paint.rainbows(built, graph))
+    return ToyScene(built, coat(built, graph, random.Random(f"{seed}|paint")))

@@ -45,6 +45,16 @@ CAPTIONS = (
     "a snowman in the shape of a ball",
     "a rainbow chair",
     "a tall rainbow cylinder",
+    "a wooden chair",
+    "a stone frog",
+    "a golden mug",
+    "a striped cat",
+    "a checkered table",
+    "a red striped mug",
+    "a blue spotted ball",
+    "a green checkered cube",
+    "a yellow spotted car",
+    "a golden crown on a wooden cube",
 )
 BACKGROUND = (0.80, 0.84, 0.88)
 
@@ -76,16 +86,16 @@ def nouns(seed: int) -> Float[Tensor, "y x 3"]:
     return contact_sheet(torch.cat(images), columns=15, labels=labels)
 
 
-def relations(seed: int) -> Float[Tensor, "y x 3"]:
-    """Captions of two things, each from its front's left."""
+def captions(seed: int) -> Float[Tensor, "y x 3"]:
+    """Relations and patterns, each from its front's left."""
     images = [pictures(caption, seed, (35.0,), (22.0,), 196) for caption in CAPTIONS]
     labels = [caption.removeprefix("a ") for caption in CAPTIONS]
     return contact_sheet(torch.cat(images), columns=5, labels=labels)
 
 
 def main(path: Path, seed: int = 40) -> None:
-    """Write the sheet: nouns above, relations below."""
-    pages = [nouns(seed), relations(seed)]
+    """Write the sheet: nouns above, captions below."""
+    pages = [nouns(seed), captions(seed)]
     width = max(page.shape[1] for page in pages)
     wide = [
         torch.nn.functional.pad(page, (0, 0, 0, width - page.shape[1]), value=1.0) for page in pages
