@@ -27,7 +27,7 @@ from dreamlift.words import Graph
 WHOLE = (0.97, 1.03)
 """Radii to which what is larger is shrunk."""
 MOVES: Mapping[str, Callable[[Yard, int, int], None]] = {
-    "wearing": Yard.wear, "in": fill, "holding": hold, "eating": eat, "on stilts": Yard.walk,
+    "wearing": Yard.wear, "holding": hold, "eating": eat, "in": fill, "on stilts": Yard.walk,
     "riding": ride, "on top of": Yard.put, "next to": Yard.beside, "left of": left,
     "right of": right, "behind": behind,
 }  # fmt: skip

@@ -11,11 +11,14 @@ import numpy as np
 
 from dreamlift.geometry.primitives import Kind, Solid, Vector, box, torus
 from dreamlift.toybox.anchors import back, face, figure_of, middle, upward
+from dreamlift.toybox.colours import Colour
 from dreamlift.toybox.extent import advance, bounds, outward, size, support
 from dreamlift.toybox.objects import Piece, Toy
 
 CLOTH = 0.07
 """How thick a sweater is, in the wearer's units."""
+ALIKE = 0.35
+"""Colours closer than this, in every channel, look like one."""
 HEM = 0.22
 """How much of the trunk a sweater leaves bare below."""
 
@@ -134,7 +137,7 @@ def sweater(wearer: Toy, toy: Toy, factor: float) -> tuple[Piece, ...]:
     """Made to measure: the wearer's trunk and arms, a little swollen, in the sweater's colours."""
     figure = figure_of(wearer)
     thick = CLOTH * factor
-    colour = {p.name: p.colour for p in toy.pieces}
+    first, second = _colours(wearer, toy)
     up = np.array(upward(wearer))
     low = -float(support([figure.trunk], -up[None])[0])
     high = float(np.array(figure.neck.centre) @ up)
@@ -155,15 +158,23 @@ def sweater(wearer: Toy, toy: Toy, factor: float) -> tuple[Piece, ...]:
     collar = torus(neck.radius, 0.9 * thick).stretched(1, neck.wide, 1.3).turned("y", neck.lean)
     wide = 0.09 * (high - low)
     belly = (hem + high) / 2
-    second = colour["cuffs"]
     return (
-        Piece("body", colour["body"], (*cloth, slab(hem, high)), main=True, volume=True),
-        *([Piece("sleeves", colour["body"], tuple(sleeves), main=True)] if sleeves else []),
+        Piece("body", first, (*cloth, slab(hem, high)), main=True, volume=True),
+        *([Piece("sleeves", first, tuple(sleeves), main=True)] if sleeves else []),
         *([Piece("cuffs", second, tuple(cuffs))] if cuffs else []),
         Piece("hem", second, (*thicker, slab(hem, hem + wide))),
         Piece("collar", second, (collar.at(*neck.centre),)),
         Piece("stripe", second, (*thicker, slab(belly - wide / 2, belly + wide / 2)), detail=True),
     )
+
+
+def _colours(wearer: Toy, toy: Toy) -> tuple[Colour, Colour]:
+    """A sweater's colour and its trim's; turned about where the first is the wearer's own."""
+    colour = {p.name: p.colour for p in toy.pieces}
+    first, second = colour["body"], colour["cuffs"]
+    skin = next(p.colour for p in wearer.pieces if p.volume)
+    alike = max(abs(a - b) for a, b in zip(first, skin, strict=True)) < ALIKE
+    return (second, first) if alike else (first, second)
 
 
 def _sleeve(arm: Solid, centre: np.ndarray, start: float, end: float, thick: float) -> Solid:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dreamlift.geometry.primitives import Solid, ball, distance, pack
+from dreamlift.geometry.primitives import Op, Solid, ball, distance, pack
 from dreamlift.toybox.colours import Colour
 from dreamlift.toybox.extent import Array, bounds, outward, size, support
 from dreamlift.toybox.objects import Piece, Toy
@@ -42,8 +42,9 @@ def clad(toy: Toy, other: Toy, rng: random.Random) -> tuple[tuple[Piece, ...], i
 
 
 def _room(piece: Piece) -> float:
-    low, high = bounds(support([piece.solids]))
-    return float(np.prod(high - low))
+    """The box of its largest solid."""
+    boxes = [bounds(support([(s,)])) for s in piece.solids if s.op == Op.ADD]
+    return max(float(np.prod(high - low)) for low, high in boxes)
 
 
 def _looks(other: Toy) -> list[tuple[Colour, bool]]:
