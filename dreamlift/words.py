@@ -69,6 +69,8 @@ DECORATION = (
     "delicious", "beautiful", "cute", "nice", "shiny", "realistic", "awesome", "detailed", "4k",
     "8k", "hd", "full body", "studio lighting", "on a plain background", "plain background",
 )  # fmt: skip
+MORE = ("clay", "planted")
+"""Words that change nothing either, known later than all others."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
 UNTEXTURED = "untextured"
 CONTEXT = 32
@@ -134,14 +136,9 @@ def _words() -> tuple[str, ...]:
     groups = (
         ("<pad>", "<null>", ","), ARTICLES, ("is", "and"), COLOURS, PATTERNS, SIZES, VIEWS, NOUNS,
         SYNONYMS, [way for ways in RELATIONS.values() for way in ways], NEUTRAL, DECORATION,
-        (UNTEXTURED, "view", "side"),
+        (UNTEXTURED, "view", "side"), MORE,
     )  # fmt: skip
-    ordered: dict[str, None] = {}
-    for group in groups:
-        for entry in group:
-            for word in entry.split() if entry != "," else (",",):
-                ordered.setdefault(word)
-    return tuple(ordered)
+    return tuple(dict.fromkeys(w for group in groups for entry in group for w in entry.split()))
 
 
 WORDS = _words()
@@ -202,7 +199,7 @@ def _matcher(table: dict[str, str]) -> list[tuple[list[str], str]]:
 _NOUNS = _matcher({**{n: n for n in NOUNS}, **SYNONYMS})
 _RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways})
 _VIEWS = _matcher({v: v for v in VIEWS} | {"top view": "overhead view"})
-_SKIP = _matcher({n: "" for n in NEUTRAL + DECORATION} | {"highly detailed 3d model": ""})
+_SKIP = _matcher({n: "" for n in NEUTRAL + DECORATION + MORE} | {"highly detailed 3d model": ""})
 
 
 def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tuple[str, int] | None:
@@ -262,6 +259,8 @@ class _Reader:
         word = self.words[at]
         if found := _take(self.words, at, _RELATIONS):
             self.relate(found[0], at, found[1])
+        elif word == "of" and self.owner[at - 1] >= 0:  # a vase of flowers
+            self.relate("with", at, 1)
         elif found := _take(self.words, at, _VIEWS):
             self.view = found[0]
         elif found := _take(self.words, at, _NOUNS):

@@ -78,6 +78,13 @@ MEANINGS = {
     "a snowman, top view": Graph((Thing("snowman"),), (), "overhead view"),
     "a santa hat on a hat": Graph((Thing("santa hat"), Thing("hat")), (Link("on top of", 0, 1),)),
     "a teddy": Graph((Thing("teddy bear"),)),
+    "a vase of purple flowers": Graph(
+        (Thing("vase"), Thing("flower", "purple")), (Link("with", 0, 1),)
+    ),
+    "a cat wearing a pair of sunglasses": Graph(
+        (Thing("cat"), Thing("sunglasses")), (Link("wearing", 0, 1),)
+    ),
+    "a cactus planted in a clay pot": Graph((Thing("cactus"), Thing("pot")), (Link("in", 0, 1),)),
 }
 
 
@@ -129,6 +136,7 @@ def test_word_ids_are_what_shipped_weights_were_trained_on() -> None:
     assert [IDS[c] for c in COLOURS] == list(range(13, 23))
     assert (IDS["cube"], IDS["stilts"], IDS["moon"]) == (41, 57, 129)
     assert zlib.crc32(" ".join(WORDS[:218]).encode()) == 20181786
+    assert WORDS[218:220] == ("clay", "planted")
     assert len(WORDS) == len(set(WORDS)) <= VOCABULARY
 
 

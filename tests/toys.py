@@ -6,7 +6,7 @@ import torch
 
 from dreamlift.geometry.primitives import Solid, distance, pack
 from dreamlift.toybox.compose import Built, build
-from dreamlift.toybox.extent import bounds, radius, support
+from dreamlift.toybox.extent import Array, bounds, radius, skin, support
 from dreamlift.words import parse
 
 
@@ -35,3 +35,15 @@ def field(parts: Sequence[Sequence[Solid]], points: torch.Tensor) -> torch.Tenso
 
 def inside(built: Built, *things: int, n: int = 28) -> torch.Tensor:
     return field(solids(built, *things), grid(n)) < 0
+
+
+def apart(built: Built, a: int, b: int) -> float:
+    """How far from one thing the surface of another is, at least; negative where it is in it."""
+    one, two = solids(built, a), solids(built, b)
+    pairs = ((one, two), (two, one))
+    return min(float(field(p, torch.from_numpy(skin(q)).float()).min()) for p, q in pairs)
+
+
+def box_of(built: Built, *things: int) -> tuple[Array, Array]:
+    """The lowest and the highest corner of things."""
+    return bounds(support(solids(built, *things)))

@@ -6,7 +6,6 @@ Held-out compositions (`words.held`) are never drawn, whatever the colours, size
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from dreamlift.toybox.drawable import BODIES, SHAPES
 from dreamlift.words import (
     COLOURS,
     NOUNS,
@@ -22,6 +21,8 @@ from dreamlift.words import (
 
 TAUGHT_NOUNS = NOUNS[:17]
 """What the models of this version are shown; the toybox has toys for every noun."""
+SHAPES = ("chair", "table", "mug", "snowman", "frog", "hat")
+BODIES = tuple(n for n in TAUGHT_NOUNS if n not in ("chair", "table", "stilts"))
 SOLIDS = TAUGHT_NOUNS[:6]
 """Nouns that are nothing but a shape: their colour is nearly always said."""
 DRAWN_RELATIONS = ("on top of", "next to", "wearing", "on stilts", "in the shape of")

@@ -4,6 +4,7 @@ The whole stands upright, faces +x, has its bounding box's centre at the origin 
 ball of radius 1.05. A thing's size is the radius of the ball around it, in world units.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,15 +12,27 @@ import numpy as np
 from jaxtyping import Float
 
 from dreamlift.geometry.primitives import Solid
+from dreamlift.toybox.around import behind, left, ride, right
+from dreamlift.toybox.bodies import draw
 from dreamlift.toybox.colours import Colour
-from dreamlift.toybox.drawable import MOST_SOLIDS, bearer, drawable
+from dreamlift.toybox.contain import fill
+from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.extent import DIRECTIONS, Array, bounds, radius, support
+from dreamlift.toybox.hold import eat, hold
+from dreamlift.toybox.meaning import meant
 from dreamlift.toybox.objects import count
-from dreamlift.toybox.place import Yard, draw
+from dreamlift.toybox.place import Yard
+from dreamlift.toybox.roles import MOST_SOLIDS
 from dreamlift.words import Graph
 
 WHOLE = (0.97, 1.03)
 """Radii to which what is larger is shrunk."""
+MOVES: Mapping[str, Callable[[Yard, int, int], None]] = {
+    "wearing": Yard.wear, "holding": hold, "eating": eat, "in": fill, "on stilts": Yard.walk,
+    "riding": ride, "on top of": Yard.put, "next to": Yard.beside, "left of": left,
+    "right of": right, "behind": behind,
+}  # fmt: skip
+"""What each relation does to its subject and object, in the order in which it is done."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +84,12 @@ def build(graph: Graph, seed: int) -> Built:
     Raises BadInput, a ValueError, for what `drawable` refuses.
     """
     drawable(graph)
-    yard = Yard(graph, seed)
-    moves = {"wearing": yard.wear, "on stilts": yard.walk, "on top of": yard.put,
-             "next to": yard.beside}  # fmt: skip
-    for relation, move in moves.items():
-        for link in graph.links:
+    plain = meant(graph)
+    yard = Yard(plain, seed)
+    for relation, move in MOVES.items():
+        for link in plain.links:
             if link.relation == relation:
-                move(bearer(graph, link.subject), link.object)
+                move(yard, link.subject, link.object)
     bodies = [yard.bodies[i] for i in sorted(yard.bodies)]
     hull = np.max([body.reach for body in bodies], axis=0)
     low, high = bounds(hull)

@@ -2,24 +2,21 @@
 
 import difflib
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from dreamlift.errors import BadInput
+from dreamlift.toybox.dress import sweater
 from dreamlift.toybox.imitate import imitation
+from dreamlift.toybox.meaning import BUILT, meant
 from dreamlift.toybox.nouns import TOYS
-from dreamlift.toybox.objects import Toy, count
+from dreamlift.toybox.objects import Piece, count
+from dreamlift.toybox.poses import opened
+from dreamlift.toybox.roles import DRESS, MOST_SOLIDS, able, sample
 from dreamlift.words import PATTERNS, Graph, Link
 
-MOST_SOLIDS = 40
-"""Tracing costs in proportion to the solids of a scene."""
-SHAPES = ("chair", "table", "mug", "snowman", "frog", "hat")
-"""Nouns with a silhouette of their own, in which something else can be built."""
-BODIES = (
-    "cube", "ball", "cylinder", "cone", "ring", "pyramid", "traffic cone", "mug", "snowman", "frog",
-    "pumpkin", "hamburger", "hat", "santa hat",
-)  # fmt: skip
-"""Nouns whose body something else can be built from."""
+MOST = {"holding": 2, "eating": 1, "riding": 1, "in": 1}
+"""How many things one subject can have in a relation."""
 
 
 def drawable(graph: Graph) -> None:
@@ -35,9 +32,10 @@ def drawable(graph: Graph) -> None:
                 f"There is no paint for {thing.pattern!r}. There are the ten colours and: "
                 f"{', '.join(PATTERNS)}."
             )
-    for link in graph.links:
-        _check(graph, link)
-    if (total := sum(weights(graph))) > MOST_SOLIDS:
+    plain = meant(graph)
+    for link in plain.links:
+        _check(plain, link)
+    if (total := sum(weights(plain))) > MOST_SOLIDS:
         raise BadInput(
             f"The scene takes {total} solids, {MOST_SOLIDS} is the most. Name fewer or plainer "
             "things."
@@ -45,58 +43,48 @@ def drawable(graph: Graph) -> None:
 
 
 def weights(graph: Graph) -> list[int]:
-    """The most solids that each thing needs; an imitation counts as one, by its first thing."""
+    """The most solids that each thing needs; two that are one body count as one, by the first."""
     weight = [_weight(thing.noun) for thing in graph.things]
     for link in graph.links:
+        a, b = graph.things[link.subject].noun, graph.things[link.object].noun
         if link.relation == "in the shape of":
-            a, b = graph.things[link.subject].noun, graph.things[link.object].noun
             weight[link.subject], weight[link.object] = _imitating(a, b), 0
+        elif link.relation == "made of":
+            weight[link.object] = _topping(b)
+        elif link.relation == "wearing" and b == "sweater":
+            weight[link.object] = _sweater(a)
     return weight
 
 
-def bearer(graph: Graph, index: int) -> int:
-    """Who is meant by a thing: by stilts, who walks on them; by a body, what is built from it."""
-    for link in graph.links:
-        if link.relation in ("on stilts", "in the shape of") and link.object == index:
-            return bearer(graph, link.subject)
-    return index
-
-
 def _check(graph: Graph, link: Link) -> None:
-    shaping = link.relation == "in the shape of"
-    who = link.subject if shaping else bearer(graph, link.subject)
-    a, b = graph.things[who].noun, graph.things[link.object].noun
-    able = _able(a)
-    if link.relation not in able:
+    a, b = graph.things[link.subject].noun, graph.things[link.object].noun
+    possible = able(a, b)
+    if link.relation not in possible:
         raise BadInput(
-            f"There is no picture of {link.relation!r} yet. This version draws: {', '.join(able)}."
+            f"There is no picture of {link.relation!r}. This version draws: {', '.join(possible)}."
         )
-    for noun, nouns in zip((a, b), able[link.relation], strict=True):
+    for noun, nouns in zip((a, b), possible[link.relation], strict=True):
         if noun not in nouns:
             raise BadInput(
                 f"There is no picture of {a!r} {link.relation} {b!r}: {noun!r} cannot take that "
                 f"place. Nearest: {_near(noun, nouns)}. Possible: {', '.join(nouns)}."
             )
-    shapes = [k for k in graph.links if k.relation == "in the shape of"]
-    if shaping and any(
-        k is not link and {k.subject, k.object} & {who, link.object} for k in shapes
-    ):
-        raise BadInput(f"One body for one shape: {b!r} or another, in the shape of {a!r}.")
+    if link.relation in BUILT:
+        _check_body(graph, link)
+    same = [k for k in graph.links if (k.relation, k.subject) == (link.relation, link.subject)]
+    if link.relation in MOST and len(same) > (most := MOST[link.relation]):
+        raise BadInput(f"{a!r} is {link.relation} {len(same)} things; {most} is the most.")
+    worn = [graph.things[k.object].noun for k in same]
+    if link.relation == "wearing" and b in DRESS and worn.count(b) > 1:
+        raise BadInput(f"{a!r} is wearing {worn.count(b)} of {b!r}; 1 is the most.")
 
 
-def _able(subject: str) -> dict[str, tuple[Collection[str], Collection[str]]]:
-    """The relations, and the nouns that can be their subjects and objects."""
-    standing = [noun for noun in TOYS if noun != "stilts"]
-    wearers = [noun for noun in TOYS if _sample(noun).head]
-    hats = [noun for noun in TOYS if _sample(noun).brim]
-    bodies = [noun for noun in BODIES if noun != subject]
-    return {
-        "on top of": (standing, standing),
-        "next to": (TOYS, TOYS),
-        "wearing": (wearers, hats),
-        "on stilts": (standing, ["stilts"]),
-        "in the shape of": (SHAPES, bodies),
-    }
+def _check_body(graph: Graph, link: Link) -> None:
+    a, b = graph.things[link.subject].noun, graph.things[link.object].noun
+    for other in graph.links:
+        if other is not link and other.relation in BUILT:
+            if {other.subject, other.object} & {link.subject, link.object}:
+                raise BadInput(f"One body for one shape: {b!r} or another, in the shape of {a!r}.")
 
 
 def _near(noun: str, nouns: Collection[str]) -> str:
@@ -104,20 +92,31 @@ def _near(noun: str, nouns: Collection[str]) -> str:
 
 
 @cache
-def _sample(noun: str) -> Toy:
-    return TOYS[noun](random.Random(0))
-
-
-@cache
 def _weight(noun: str) -> int:
     """The most solids of a noun without its details, over a few seeds."""
     toys = [TOYS[noun](random.Random(seed)) for seed in range(8)]
-    return max(count([p for p in toy.pieces if not p.detail]) for toy in toys)
+    return max(_bare(t.pieces) for toy in toys for t in (toy, opened(toy)))
+
+
+def _bare(pieces: Sequence[Piece]) -> int:
+    return count([p for p in pieces if not p.detail])
 
 
 @cache
 def _imitating(shape: str, body: str) -> int:
     """The most solids of one noun in the shape of another, over a few seeds."""
     draws = [random.Random(seed) for seed in range(4)]
-    made = [imitation(TOYS[shape](draw), TOYS[body](draw))[0] for draw in draws]
-    return max(count([p for p in pieces if not p.detail]) for pieces in made)
+    return max(_bare(imitation(TOYS[shape](draw), TOYS[body](draw))[0]) for draw in draws)
+
+
+@cache
+def _topping(noun: str) -> int:
+    """The most solids that one noun adds to what is made of it, over a few seeds."""
+    toys = [TOYS[noun](random.Random(seed)) for seed in range(8)]
+    return max(count([p for p in toy.pieces if p.pokes and not p.detail]) for toy in toys)
+
+
+@cache
+def _sweater(wearer: str) -> int:
+    """The most solids of a sweater that is made for a noun."""
+    return _bare(sweater(sample(wearer), sample("sweater"), 1.0))

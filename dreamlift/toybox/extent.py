@@ -70,6 +70,12 @@ def radius(hull: Array, centre: Array) -> float:
     return float((hull - DIRECTIONS @ centre).max()) * 1.005
 
 
+def size(hull: Array) -> float:
+    """The radius of the ball around the middle of a hull's box."""
+    low, high = bounds(hull)
+    return radius(hull, (low + high) / 2)
+
+
 @cache
 def _canon(kind: Kind) -> tuple[Array, Array]:
     """Points of the unit primitive without rounding, and where rounding moves them."""
@@ -140,3 +146,49 @@ def drop(
             break
         lift = max(lift - 0.97 * gap, least)
     return lift
+
+
+def skin(parts: Sequence[Sequence[Solid]]) -> Array:
+    """Some points of the parts' common surface."""
+    points = np.concatenate([surface(s) for part in parts for s in part if s.op == Op.ADD])
+    where = torch.from_numpy(points.astype(np.float32))[None]
+    return points[(distance(pack([parts]), where)[0][0].abs() < 0.01).numpy()]
+
+
+def advance(
+    mover: Sequence[Sequence[Solid]],
+    target: Sequence[Sequence[Solid]],
+    direction: Sequence[float],
+    *,
+    tolerance: float = 0.003,
+) -> float:
+    """How far the mover goes along a unit vector to touch the target, coming from far behind.
+
+    Negative where it must draw back. What misses the target stops with its front level with the
+    target's far end.
+    """
+    d = np.asarray(direction, float)
+    points = skin(mover)
+    front, rear = float((points @ d).max()), float((points @ d).min())
+    far, near = float(support(target, d[None])[0]), -float(support(target, -d[None])[0])
+    where = torch.from_numpy(points.astype(np.float32))[None]
+    step = torch.from_numpy(d.astype(np.float32))
+    program, gone = pack([target]), near - front
+    while gone < far - rear:
+        gap = float(distance(program, where + gone * step)[0].min())
+        if gap < tolerance:
+            return gone
+        gone += max(0.97 * gap, tolerance)
+    return far - front
+
+
+def outward(
+    parts: Sequence[Sequence[Solid]], start: Sequence[float], direction: Sequence[float]
+) -> float:
+    """How far the parts reach along a unit vector from a point: to the last place inside them."""
+    d = np.asarray(direction, float)
+    far = max(1e-3, float(support(parts, d[None])[0]) - float(d @ np.asarray(start)))
+    steps = np.linspace(0, 1.02 * far, 160)
+    points = np.asarray(start) + steps[:, None] * d
+    inside = distance(pack([parts]), torch.from_numpy(points.astype(np.float32))[None])[0][0] < 0
+    return float(steps[inside.numpy()].max(initial=0.0))

@@ -51,6 +51,38 @@ class Seat:
 
 
 @dataclass(frozen=True)
+class Neck:
+    """Where a scarf goes around: its middle, its radius in front and at the sides."""
+
+    centre: Vector
+    radius: float
+    wide: float = 1.0  # the radius at the sides, relative to that in front
+    lean: float = 0.0  # degrees from upright toward +x
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The build of an animal or of what is like a person: where it holds, eats, and is dressed."""
+
+    neck: Neck
+    hand: Vector  # the left one; with y = 0, the chest against which it holds things
+    trunk: tuple[Solid, ...] = ()  # what a sweater goes around, and a backpack hangs on
+    arms: tuple[Solid, ...] = ()  # what sleeves go around, on both sides; of four legs, the fore
+    mouth: Vector | None = None  # where it is not at the end of a piece that is called one
+    pitch: float = 0.0  # degrees that the trunk leans toward +x: 0 upright, 90 on all fours
+
+
+@dataclass(frozen=True)
+class Well:
+    """An opening that others stand in: the middle of its rim, and half its length and width."""
+
+    centre: Vector
+    half: tuple[float, float]
+    opened: tuple[Piece, ...] = ()  # the toy's pieces once it is open, where it mostly is not
+    narrow: bool = False  # only stems go in
+
+
+@dataclass(frozen=True)
 class Toy:
     """An object of the toybox, in units of its own."""
 
@@ -60,6 +92,10 @@ class Toy:
     seat: Seat | None = None
     stance: float = 0.4  # half the distance between its feet, along y
     rim: float = 0.0  # the circle where small things rest that would fall through its hole
+    figure: Figure | None = None
+    well: Well | None = None
+    grip: Vector | None = None  # where a hand closes around it, if not just anywhere
+    saddle: Vector | None = None  # where riders sit on what has neither figure nor seat
 
 
 def piece(name: str, colour: Colour, *solids: Solid) -> Piece:

@@ -13,7 +13,18 @@ from dreamlift.geometry.primitives import (
     torus,
 )  # fmt: skip
 from dreamlift.toybox.colours import Colour, some, vary
-from dreamlift.toybox.objects import Head, Piece, Toy, both, detail, main, piece, volume
+from dreamlift.toybox.objects import (
+    Figure,
+    Head,
+    Neck,
+    Piece,
+    Toy,
+    both,
+    detail,
+    main,
+    piece,
+    volume,
+)  # fmt: skip
 
 BLACK = (0.06, 0.06, 0.06)
 WHITE = (0.96, 0.96, 0.95)
@@ -54,7 +65,10 @@ def a_pig(rng: random.Random) -> Toy:
         detail("nostrils", vary((0.45, 0.10, 0.16), rng), *both(nostril)),
         main("tail", dark, tail),
     )
-    return Toy(pieces, Head((x - 0.05, 0, z + 0.26), 0.33, z + 0.4), stance=0.52 * fat)
+    neck = Neck((0.45 * long, 0, 0.1), 0.5, lean=70)
+    figure = Figure(neck, (x, 0, -fat), (body,), tuple(legs[2:]), pitch=90)
+    top = Head((x - 0.05, 0, z + 0.26), 0.33, z + 0.4)
+    return Toy(pieces, top, stance=0.52 * fat, figure=figure)
 
 
 def a_rabbit(rng: random.Random) -> Toy:
@@ -79,7 +93,9 @@ def a_rabbit(rng: random.Random) -> Toy:
         piece("nose", pink, ellipsoid(0.07, 0.09, 0.07).at(0.55, 0, z - 0.02)),
         eyes(0.4, 0.23, z + 0.11, 0.085),
     )
-    return Toy(pieces, Head((0.12, 0, z + 0.23), 0.36, z + 0.38), stance=0.25)
+    neck = Neck((0.02, 0, z - 0.26), 0.33, lean=12)
+    figure = Figure(neck, (0.36, 0, 0.05), (pieces[0].solids[0],), both(paw))
+    return Toy(pieces, Head((0.12, 0, z + 0.23), 0.36, z + 0.38), stance=0.25, figure=figure)
 
 
 def a_corgi(rng: random.Random) -> Toy:
@@ -106,7 +122,10 @@ def a_corgi(rng: random.Random) -> Toy:
         main("tail", coat, ball(0.13).at(-long - 0.34, 0, 0.22)),
         detail("tongue", pink, ellipsoid(0.1, 0.08, 0.06).at(x + 0.5, 0, 0.28)),
     )
-    return Toy(pieces, Head((x - 0.06, 0, 0.8), 0.31, 0.91), stance=0.21)
+    neck = Neck((0.85 * long, 0, 0.23), 0.38, lean=38)
+    trunk = pieces[0].solids
+    figure = Figure(neck, (x, 0, -0.35), trunk, tuple(legs[2:]), pitch=90)
+    return Toy(pieces, Head((x - 0.06, 0, 0.8), 0.31, 0.91), stance=0.21, figure=figure)
 
 
 def a_cat(rng: random.Random) -> Toy:
@@ -140,7 +159,10 @@ def a_cat(rng: random.Random) -> Toy:
         r, g, b = coat
         bands = [cylinder(0.06, 0.302, 0.01).turned("y", 90).at(s * long) for s in (-0.75, -0.05)]
         pieces.append(detail("bands", (0.55 * r, 0.55 * g, 0.55 * b), *bands))
-    return Toy(tuple(pieces), Head((x - 0.03, 0, 0.7), 0.36, 0.82), stance=0.16)
+    neck = Neck((0.95 * long, 0, 0.17), 0.31, lean=38)
+    figure = Figure(neck, (x, 0, -0.3), pieces[0].solids, tuple(legs[2:]), pitch=90)
+    head = Head((x - 0.03, 0, 0.7), 0.36, 0.82)
+    return Toy(tuple(pieces), head, stance=0.16, figure=figure)
 
 
 def a_penguin(rng: random.Random) -> Toy:
@@ -161,7 +183,11 @@ def a_penguin(rng: random.Random) -> Toy:
         piece("feet", orange, *both(ellipsoid(0.28, 0.18, 0.09).at(0.18, 0.2, -0.97 * tall))),
         eyes(0.38, 0.16, z + 0.07, 0.075),
     )
-    return Toy(pieces, Head((0, 0, z + 0.19), 0.38, z + 0.4), stance=0.2)
+    a = math.radians(lift)
+    tip = (-0.04, fat - 0.08 + 0.55 * math.sin(a), 0.3 - 0.55 * math.cos(a))
+    neck = Neck((0.01, 0, z - 0.27), 0.38)
+    figure = Figure(neck, tip, (pieces[0].solids[0], belly), both(flipper))
+    return Toy(pieces, Head((0, 0, z + 0.19), 0.38, z + 0.4), stance=0.2, figure=figure)
 
 
 def a_fish(rng: random.Random) -> Toy:
@@ -188,7 +214,10 @@ def a_fish(rng: random.Random) -> Toy:
         pupils(0.49, 0.66 * wide + 0.08, 0.15, 0.08),
         piece("lips", pink, torus(0.09, 0.055).turned("y", 90).at(0.69, 0, -0.08)),
     )
-    return Toy(pieces, Head((0.1, 0, 0.8 * tall), 0.3, tall), stance=0.2)
+    neck = Neck((0.2, 0, 0), 0.98 * tall, 1.05 * wide / tall, lean=90)
+    trunk, hand = (pieces[0].solids[0],), (-0.02, wide + 0.08, -0.09)
+    figure = Figure(neck, hand, trunk, mouth=(0.74, 0, 0.01), pitch=90)
+    return Toy(pieces, Head((0.1, 0, 0.8 * tall), 0.3, tall), stance=0.2, figure=figure)
 
 
 def a_chick(rng: random.Random) -> Toy:
@@ -212,7 +241,10 @@ def a_chick(rng: random.Random) -> Toy:
         piece("legs", orange, *both(shank, toes)),
         eyes(0.44, 0.21, z + 0.1, 0.075),
     )
-    return Toy(pieces, Head((0.1, 0, z + 0.23), 0.34, z + 0.4), stance=0.2)
+    neck = Neck((0.08, 0, z - 0.25), 0.39, lean=10)
+    hand = (0.14, fat + 0.03, -0.1)
+    figure = Figure(neck, hand, (pieces[0].solids[0],), both(wing))
+    return Toy(pieces, Head((0.1, 0, z + 0.23), 0.34, z + 0.4), stance=0.2, figure=figure)
 
 
 def a_snail(rng: random.Random) -> Toy:
@@ -236,7 +268,10 @@ def a_snail(rng: random.Random) -> Toy:
         eyes(0.89, out, up, 0.115, vary(WHITE, rng, 0.5)),
         pupils(0.97, out + 0.01, up + 0.01, 0.07),
     )
-    return Toy(pieces, Head((-0.15, 0, z + 0.6 * big), 0.42, z + big), stance=0.2)
+    neck = Neck((0.66, 0, -0.15), 0.21, lean=34)
+    figure = Figure(neck, (0.8, 0, -0.3), mouth=(0.89, 0, 0.0))
+    head = Head((-0.15, 0, z + 0.6 * big), 0.42, z + big)
+    return Toy(pieces, head, stance=0.2, figure=figure)
 
 
 def a_hedgehog(rng: random.Random) -> Toy:
@@ -256,7 +291,10 @@ def a_hedgehog(rng: random.Random) -> Toy:
         detail("ears", tan, *both(ball(0.12).at(0.42, 0.33, 0.16))),
         eyes(0.6, 0.21, 0.06, 0.08),
     )
-    return Toy(pieces, Head((0.0, 0, 0.5 * tall), 0.45, tall), stance=0.25)
+    neck = Neck((0.42, 0, -0.12), 0.42, lean=95)
+    trunk = (ellipsoid(0.9 * long, 0.54, 0.9 * tall).at(-0.12),)
+    figure = Figure(neck, (0.6, 0, -0.35), trunk, mouth=(0.98, 0, -0.22), pitch=90)
+    return Toy(pieces, Head((0.0, 0, 0.5 * tall), 0.45, tall), stance=0.25, figure=figure)
 
 
 def a_peacock(rng: random.Random) -> Toy:
@@ -285,4 +323,6 @@ def a_peacock(rng: random.Random) -> Toy:
             cone(0.11, 0.03, 0.11, 0.01).stretched(1, 0.45, 1).at(0.37, 0, tall + 0.34),
         ),
     )
-    return Toy(pieces, Head((0.4, 0, tall + 0.16), 0.19, tall + 0.27), stance=0.12)
+    figure = Figure(Neck((0.3, 0, 0.02), 0.19, lean=22), (0.42, 0, -0.35), pieces[2].solids)
+    head = Head((0.4, 0, tall + 0.16), 0.19, tall + 0.27)
+    return Toy(pieces, head, stance=0.12, figure=figure)

@@ -1,10 +1,23 @@
 """Folk and creatures of fancy: ghost, teddy bear, yeti, dragon, gingerbread man, robot."""
 
+import math
 import random
 
 from dreamlift.geometry.primitives import ball, box, cone, cylinder, ellipsoid, rod, torus
 from dreamlift.toybox.colours import NAMED, some, vary
-from dreamlift.toybox.objects import Head, Piece, Toy, both, detail, main, mirrored, piece, volume
+from dreamlift.toybox.objects import (
+    Figure,
+    Head,
+    Neck,
+    Piece,
+    Toy,
+    both,
+    detail,
+    main,
+    mirrored,
+    piece,
+    volume,
+)  # fmt: skip
 from dreamlift.toybox.objects_animals import BLACK, WHITE, eyes
 
 
@@ -14,7 +27,8 @@ def a_ghost(rng: random.Random) -> Toy:
     folds, turn = rng.choice((6, 7)), rng.uniform(0, 60)
     bite = ball(0.2).stretched(1, 1, 1.4).at(wide - 0.04, 0, -tall).cutting()
     hem = [bite.turned("z", turn + 360 * i / folds) for i in range(folds)]
-    arm = rod((0.1, 0.4, 0.12), (0.5, 0.66, rng.uniform(0.2, 0.5)), 0.17, 0.13)
+    hand = (0.5, 0.66, rng.uniform(0.2, 0.5))
+    arm = rod((0.1, 0.4, 0.12), hand, 0.17, 0.13)
     tail = rod((-0.4, 0, -0.1), (-0.98, rng.uniform(-0.2, 0.2), -tall + 0.08), 0.3, 0.09)
     body = (cone(tall, wide, 0.53), ball(0.53).at(z=tall), tail.melted(0.12))
     pieces = (
@@ -23,7 +37,8 @@ def a_ghost(rng: random.Random) -> Toy:
         piece("eyes", BLACK, *both(ellipsoid(0.08, 0.11, 0.17).at(0.46, 0.2, tall + 0.1))),
         piece("mouth", BLACK, ellipsoid(0.08, 0.12, 0.16).at(0.53, 0, tall - 0.27)),
     )
-    return Toy(pieces, Head((0, 0, tall + 0.22), 0.48, tall + 0.53), stance=0.35)
+    figure = Figure(Neck((0, 0, tall - 0.38), 0.57), hand, body[:1], both(arm))
+    return Toy(pieces, Head((0, 0, tall + 0.22), 0.48, tall + 0.53), stance=0.35, figure=figure)
 
 
 def a_teddy_bear(rng: random.Random) -> Toy:
@@ -46,7 +61,10 @@ def a_teddy_bear(rng: random.Random) -> Toy:
         eyes(0.38, 0.18, z + 0.1, 0.07),
         detail("inner ears", pale, *both(ball(0.6 * ear).at(0.06, 0.38, z + 0.32))),
     )
-    return Toy(pieces, Head((0, 0, z + 0.22), 0.4, z + 0.41), stance=0.35)
+    hand = (0.22, 0.7, 0.1 + lift)
+    trunk = (*pieces[0].solids, *pieces[4].solids)
+    figure = Figure(Neck((0, 0, z - 0.35), 0.32), hand, trunk, both(arm))
+    return Toy(pieces, Head((0, 0, z + 0.22), 0.4, z + 0.41), stance=0.35, figure=figure)
 
 
 def a_yeti(rng: random.Random) -> Toy:
@@ -72,7 +90,10 @@ def a_yeti(rng: random.Random) -> Toy:
         piece("mouth", vary((0.30, 0.05, 0.08), rng), mouth),
         piece("fangs", white, *both(cone(0.09, 0.06, 0.01).at(0.58, 0.11, z - 0.14))),
     )
-    return Toy(pieces, Head((0.06, 0, z + 0.25), 0.42, z + 0.44), stance=0.3)
+    neck, arms = Neck((0.03, 0, 0.26), 0.47), pieces[1].solids
+    palm = (hand[0] + 0.15, 0.94, hand[2] - 0.1)
+    figure = Figure(neck, palm, pieces[0].solids[:1], arms)
+    return Toy(pieces, Head((0.06, 0, z + 0.25), 0.42, z + 0.44), stance=0.3, figure=figure)
 
 
 def a_dragon(rng: random.Random) -> Toy:
@@ -101,7 +122,10 @@ def a_dragon(rng: random.Random) -> Toy:
         detail("ridge", pale, ridge),
         eyes(0.38, 0.21, z + 0.14, 0.095),
     )
-    return Toy(pieces, Head((0.14, 0, z + 0.16), 0.35, z + 0.34), stance=0.27)
+    neck = Neck((0.07, 0, z - 0.28), 0.34, lean=12)
+    trunk, mouth = (pieces[0].solids[0], pieces[5].solids[0]), (0.73, 0, z - 0.12)
+    figure = Figure(neck, (0.52, 0.32, 0.02), trunk, both(arm), mouth)
+    return Toy(pieces, Head((0.14, 0, z + 0.16), 0.35, z + 0.34), stance=0.27, figure=figure)
 
 
 def a_gingerbread_man(rng: random.Random) -> Toy:
@@ -131,7 +155,10 @@ def a_gingerbread_man(rng: random.Random) -> Toy:
         detail("cuffs", icing, *both(ankle), *wrists),
         eyes(0.15, 0.16, z + 0.11, 0.075, icing),
     )
-    return Toy(pieces, Head((0, 0, z + 0.28), 0.33, z + head), stance=0.34)
+    neck, hand = Neck((0, 0, 0.36), 0.22, 1.25), (0.08, reach + 0.04, 0.2 + left)
+    arms = tuple(limb.stretched(0.72, 1, 1) for limb in limbs[:2])
+    figure = Figure(neck, hand, pieces[0].solids, arms, (0.19, 0, z - 0.21))
+    return Toy(pieces, Head((0, 0, z + 0.28), 0.33, z + head), stance=0.34, figure=figure)
 
 
 def a_robot(rng: random.Random) -> Toy:
@@ -158,4 +185,8 @@ def a_robot(rng: random.Random) -> Toy:
         detail("button", red, ball(0.09).at(0.4, 0.1, 0.1)),
         Piece("antenna", red, antenna, pokes=True),
     )
-    return Toy(pieces, Head((0, 0, z + 0.2), head + 0.02, z + 0.3), stance=0.25)
+    a = math.radians(lift)
+    hand = (0.04 - 0.6 * math.sin(a), wide + 0.22, 0.3 - 0.6 * math.cos(a))
+    figure = Figure(Neck((0, 0, 0.46), 0.4), hand, pieces[0].solids, both(arm))
+    top = Head((0, 0, z + 0.2), head + 0.02, z + 0.3)
+    return Toy(pieces, top, stance=0.25, figure=figure)

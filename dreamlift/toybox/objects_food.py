@@ -14,7 +14,7 @@ from dreamlift.geometry.primitives import (
     torus,
 )  # fmt: skip
 from dreamlift.toybox.colours import NAMED, some, vary
-from dreamlift.toybox.objects import Head, Piece, Toy, detail, main, piece, volume
+from dreamlift.toybox.objects import Head, Piece, Toy, Well, detail, main, piece, volume
 
 BROWN = (0.36, 0.21, 0.10)
 GREEN = (0.25, 0.58, 0.14)
@@ -68,7 +68,7 @@ def an_eggshell(rng: random.Random) -> Toy:
         volume("shell", shell, *body, *notches),
         piece("inside", vary((0.98, 0.96, 0.92), rng, 0.5), flesh),
     )
-    return Toy(pieces, stance=0.3)
+    return Toy(pieces, stance=0.3, well=Well((0, 0, edge), (0.9 * r - wall, 0.9 * r - wall)))
 
 
 def an_apple(rng: random.Random) -> Toy:
@@ -154,7 +154,8 @@ def an_ice_cream(rng: random.Random) -> Toy:
         detail("waffle", (0.62 * waffle[0], 0.6 * waffle[1], 0.55 * waffle[2]), *ribs),
         Piece("cherry", vary((0.82, 0.03, 0.10), rng), (ball(0.16).at(z=top + 0.06),), pokes=True),
     )
-    return Toy(pieces, Head((0, 0, top - 0.3), 0.42, top + 0.2), stance=0.2)
+    head = Head((0, 0, top - 0.3), 0.42, top + 0.2)
+    return Toy(pieces, head, stance=0.2, grip=(0, 0, -1.2 * tall))
 
 
 def a_donut(rng: random.Random) -> Toy:

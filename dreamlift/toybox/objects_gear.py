@@ -18,7 +18,7 @@ from dreamlift.geometry.primitives import (
     torus,
 )
 from dreamlift.toybox.colours import NAMED, some, vary
-from dreamlift.toybox.objects import Head, Piece, Toy, both, detail, main, piece, volume
+from dreamlift.toybox.objects import Head, Piece, Toy, Well, both, detail, main, piece, volume
 from dreamlift.toybox.objects_made import WOOD
 
 GOLD = (0.93, 0.70, 0.14)
@@ -48,7 +48,22 @@ def a_chest(rng: random.Random) -> Toy:
         piece("lock", metal, lock),
         piece("keyhole", DARK, hole),
     )
-    return Toy(pieces, stance=0.7 * wide)
+    inner = box(deep - 0.1, wide - 0.1, tall).at(z=0.3).cutting()
+    shell = box(2, 2, 1).at(z=1 + tall).keeping()
+
+    def swung(solid: Solid) -> Solid:
+        """Turned about the hinge, which is at the back."""
+        return solid.at(deep, 0, -tall).turned("y", -100).at(-deep, 0, tall)
+
+    opened = (
+        volume("box", wood, box(deep, wide, tall), inner),
+        volume("lid", wood, *map(swung, (lid, shell))),
+        piece("straps", metal, *straps[::2], inner),
+        piece("lid straps", metal, *map(swung, (*straps[1::2], shell))),
+        piece("lock", metal, lock.at(z=-0.06)),
+    )
+    well = Well((0, 0, tall), (deep - 0.1, wide - 0.1), opened)
+    return Toy(pieces, stance=0.7 * wide, well=well)
 
 
 def a_barrel(rng: random.Random) -> Toy:
@@ -69,7 +84,10 @@ def a_barrel(rng: random.Random) -> Toy:
     pieces = (
         volume("staves", wood, *staves), piece("hoops", metal, *hoops), main("lid", wood, lid),
     )  # fmt: skip
-    return Toy(pieces, Head((0, 0, 0.8 * h), radius(h) + 0.02, h), stance=0.4)
+    deep = cylinder(0.5 * h, radius(h) - 0.1).at(z=0.7 * h).cutting()
+    opened = (volume("staves", wood, *staves[:2], deep), piece("hoops", metal, *hoops, deep))
+    well = Well((0, 0, h), (radius(h) - 0.1, radius(h) - 0.1), opened)
+    return Toy(pieces, Head((0, 0, 0.8 * h), radius(h) + 0.02, h), stance=0.4, well=well)
 
 
 def a_bucket(rng: random.Random) -> Toy:
@@ -89,7 +107,7 @@ def a_bucket(rng: random.Random) -> Toy:
         Piece("handle", vary((0.25, 0.25, 0.28), rng), (bail, above), pokes=True),
         piece("ears", vary((0.25, 0.25, 0.28), rng), *both(ball(0.1).at(0, r, h - 0.08))),
     )
-    return Toy(pieces, stance=0.4)
+    return Toy(pieces, stance=0.4, well=Well((0, 0, h + 0.06), (r - 0.12, r - 0.12)))
 
 
 def a_sword(rng: random.Random) -> Toy:
@@ -109,7 +127,7 @@ def a_sword(rng: random.Random) -> Toy:
         piece("grip", leather, rod((0, 0, 0), (0, 0, -grip), 0.09)),
         piece("pommel", gold, ball(0.14).at(z=-grip - 0.08)),
     )
-    return Toy(pieces, stance=0.1)
+    return Toy(pieces, stance=0.1, grip=(0, 0, -0.5 * grip))
 
 
 def _heater(wide: float, tall: float, thick: float) -> tuple[Solid, ...]:
@@ -142,7 +160,7 @@ def a_shield(rng: random.Random) -> Toy:
         piece("emblem", metal, *cross, boss),
         detail("handle", DARK, grip),
     )
-    return Toy(pieces, stance=0.1)
+    return Toy(pieces, stance=0.1, grip=(-0.2, 0, z))
 
 
 def a_guitar(rng: random.Random) -> Toy:

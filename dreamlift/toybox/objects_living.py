@@ -4,7 +4,18 @@ import random
 
 from dreamlift.geometry.primitives import ball, cone, ellipsoid, rod, torus
 from dreamlift.toybox.colours import vary
-from dreamlift.toybox.objects import Head, Piece, Toy, both, detail, main, piece, volume
+from dreamlift.toybox.objects import (
+    Figure,
+    Head,
+    Neck,
+    Piece,
+    Toy,
+    both,
+    detail,
+    main,
+    piece,
+    volume,
+)  # fmt: skip
 
 BLACK = (0.06, 0.06, 0.06)
 
@@ -37,7 +48,9 @@ def a_snowman(rng: random.Random) -> Toy:
         detail("twigs", vary((0.36, 0.2, 0.1), rng), *both(twig)),
     )
     head = Head((0, 0, z_top + 0.5 * high), 0.87 * high, z_top + high)
-    return Toy(pieces, head, stance=0.35)
+    neck, mouth = Neck((0, 0, z_mid + 0.86 * mid), 0.25), (0.9 * high, 0, z_top - 0.42 * high)
+    figure = Figure(neck, hand, pieces[1].solids, both(arm), mouth)
+    return Toy(pieces, head, stance=0.35, figure=figure)
 
 
 def a_frog(rng: random.Random) -> Toy:
@@ -68,7 +81,9 @@ def a_frog(rng: random.Random) -> Toy:
         piece("mouth", vary((0.35, 0.08, 0.08), rng), mouth),
     )
     top = Head((0.2, 0, 0.52), 0.36, 0.62)
-    return Toy(pieces, top, stance=width)
+    neck = Neck((0.14, 0, 0.08), 0.44, 1.2, lean=58)
+    figure = Figure(neck, (0.6, 0, -0.1), (body,), both(shin), (0.82, 0, 0.2), pitch=72)
+    return Toy(pieces, top, stance=width, figure=figure)
 
 
 def a_pumpkin(rng: random.Random) -> Toy:

@@ -11,6 +11,7 @@ from dreamlift.toybox.objects import (
     Piece,
     Seat,
     Toy,
+    Well,
     both,
     detail,
     main,
@@ -53,7 +54,8 @@ def a_mug(rng: random.Random) -> Toy:
     place = -(foot + r) / 2 - 0.08
     outside = cone(h, foot - 0.04, r - 0.04).cutting()
     handle = main("handle", colour, loop.at(y=place), outside)
-    return Toy((body, handle), Head((0, 0, h - 0.03), r * 1.02, h), stance=0.45)
+    well = Well((0, 0, h), (r - wall, r - wall))
+    return Toy((body, handle), Head((0, 0, h - 0.03), r * 1.02, h), stance=0.45, well=well)
 
 
 def a_chair(rng: random.Random) -> Toy:

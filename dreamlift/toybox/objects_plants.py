@@ -5,7 +5,7 @@ import random
 
 from dreamlift.geometry.primitives import Solid, ball, box, cone, cylinder, ellipsoid, rod, torus
 from dreamlift.toybox.colours import NAMED, some, vary
-from dreamlift.toybox.objects import Head, Piece, Seat, Toy, both, detail, piece, volume
+from dreamlift.toybox.objects import Head, Piece, Seat, Toy, Well, both, detail, piece, volume
 
 BARK = ((0.40, 0.24, 0.12), (0.50, 0.33, 0.18), (0.34, 0.22, 0.15))
 GREEN = ((0.16, 0.52, 0.13), (0.28, 0.62, 0.16), (0.10, 0.42, 0.20))
@@ -25,7 +25,8 @@ def a_pot(rng: random.Random) -> Toy:
         volume("pot", clay, body, rim, hollow.cutting()),
         piece("soil", vary((0.20, 0.12, 0.07), rng), soil),
     )
-    return Toy(pieces, Head((0, 0, h), r + 0.1, h + 0.05), stance=0.4)
+    well = Well((0, 0, h + 0.05), (r - 0.04, r - 0.04))
+    return Toy(pieces, Head((0, 0, h), r + 0.1, h + 0.05), stance=0.4, well=well)
 
 
 def a_cactus(rng: random.Random) -> Toy:
@@ -71,7 +72,8 @@ def a_vase(rng: random.Random) -> Toy:
     waist = ellipsoid(belly + 0.025, belly + 0.025, tall + 0.025)
     band = box(1, 1, rng.uniform(0.1, 0.14)).at(z=rng.uniform(-0.05, 0.1)).keeping()
     pieces = (volume("vase", colour, *body), detail("band", vary(second, rng), waist, band))
-    return Toy(pieces, stance=0.3)
+    well = Well((0, 0, top + 0.1), (neck - 0.06, neck - 0.06), narrow=True)
+    return Toy(pieces, stance=0.3, well=well)
 
 
 def a_flower(rng: random.Random) -> Toy:
@@ -93,7 +95,7 @@ def a_flower(rng: random.Random) -> Toy:
         piece("stem", green, *stem),
         detail("leaves", green, *leaves),
     )
-    return Toy(pieces, stance=0.2)
+    return Toy(pieces, stance=0.2, grip=(-0.08, 0.5 * lean, -0.6))
 
 
 def a_tree(rng: random.Random) -> Toy:

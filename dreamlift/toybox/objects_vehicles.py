@@ -18,7 +18,7 @@ from dreamlift.geometry.primitives import (
     torus,
 )
 from dreamlift.toybox.colours import NAMED, some, vary
-from dreamlift.toybox.objects import Head, Piece, Seat, Toy, both, detail, main, piece, volume
+from dreamlift.toybox.objects import Head, Piece, Seat, Toy, Well, both, detail, main, piece, volume
 from dreamlift.toybox.objects_made import WOOD
 
 TYRE = (0.09, 0.09, 0.10)
@@ -63,7 +63,17 @@ def a_car(rng: random.Random) -> Toy:
         piece("headlights", LIGHT, *both(ball(0.11).at(long - 0.03, wide - 0.18, 0.13))),
         detail("tail lights", SIGNAL, *both(ball(0.09).at(-long + 0.02, wide - 0.16, 0.14))),
     )
-    return Toy(pieces, stance=0.6 * wide)
+    hole = box(half - 0.05, wide - 0.12, 0.4).at(back, 0, 0.42).cutting()
+    pane = box(0.05, wide - 0.1, 0.62 * roof).turned("y", -18).at(back + half, 0, 0.26 + 0.5 * roof)
+    seat = box(0.1, wide - 0.16, 0.6 * roof, 0.06).at(back - half + 0.1, 0, 0.2 + 0.5 * roof)
+    opened = (
+        volume("body", paint, box(long, wide, 0.24, 0.12).at(z=0.08), hole),
+        piece("windows", GLASS, pane),
+        piece("seat", TYRE, seat),
+        *pieces[3:],
+    )
+    well = Well((back, 0, 0.32), (half - 0.08, wide - 0.12), opened)
+    return Toy(pieces, stance=0.6 * wide, well=well, saddle=(back, 0, z + roof))
 
 
 def a_truck(rng: random.Random) -> Toy:
@@ -91,7 +101,7 @@ def a_truck(rng: random.Random) -> Toy:
               box(0.06, wide, 0.05).at(nose, 0, 0.03)),
         piece("headlights", LIGHT, *both(ball(0.08).at(nose, wide - 0.1, 0.2))),
     )  # fmt: skip
-    return Toy(pieces, stance=0.6 * wide)
+    return Toy(pieces, stance=0.6 * wide, saddle=(-long, 0, 2 * tall + 0.14))
 
 
 def a_train(rng: random.Random) -> Toy:
@@ -125,7 +135,7 @@ def a_train(rng: random.Random) -> Toy:
         piece("wheels", TYRE, *both(*wheels)),
         detail("hubs", trim, *hubs),
     )
-    return Toy(pieces, stance=wide)
+    return Toy(pieces, stance=wide, saddle=(-0.42, 0, 2 * high + 0.06))
 
 
 def a_bulldozer(rng: random.Random) -> Toy:
@@ -158,7 +168,7 @@ def a_bulldozer(rng: random.Random) -> Toy:
         piece("windows", GLASS, *panes),
         Piece("pipe", dark, (pipe,), pokes=True),
     )
-    return Toy(pieces, stance=wide)
+    return Toy(pieces, stance=wide, saddle=(-0.4, 0, t + 0.86))
 
 
 def a_lawnmower(rng: random.Random) -> Toy:
@@ -189,7 +199,7 @@ def a_lawnmower(rng: random.Random) -> Toy:
         Piece("handle", steel, (*bars, cross), pokes=True),
         Piece("grip", TYRE, (bar,), pokes=True),
     )
-    return Toy(pieces, stance=0.7 * wide)
+    return Toy(pieces, stance=0.7 * wide, saddle=(0.1, 0, 0.7))
 
 
 def an_airplane(rng: random.Random) -> Toy:
@@ -215,7 +225,7 @@ def an_airplane(rng: random.Random) -> Toy:
         detail("windows", GLASS, *both(*row)),
         piece("engines", trim, *both(engine)),
     )
-    return Toy(pieces, stance=0.3)
+    return Toy(pieces, stance=0.3, saddle=(-0.05, 0, r))
 
 
 def _swept(chord: float, half: float, thick: float, sweep: float) -> Solid:
@@ -279,7 +289,9 @@ def a_boat(rng: random.Random) -> Toy:
               sail.turned("z", swing).at(x)),
         detail("flag", SIGNAL, flag),
     )  # fmt: skip
-    return Toy(pieces, seat=Seat((-0.42, 0, deep - 0.2), 0.38), stance=0.3)
+    well = Well((-0.38, 0, deep), (0.45, wide - 0.06))
+    seat = Seat((-0.42, 0, deep - 0.2), 0.38)
+    return Toy(pieces, seat=seat, stance=0.3, well=well)
 
 
 def a_surfboard(rng: random.Random) -> Toy:

@@ -207,7 +207,7 @@ def an_umbrella(rng: random.Random) -> Toy:
         Piece("tip", vary((0.35, 0.34, 0.33), rng), (cone(0.1, 0.06, 0.05).at(z=tall + 0.06),),
               pokes=True),
     )  # fmt: skip
-    return Toy(pieces, stance=0.2)
+    return Toy(pieces, stance=0.2, grip=(0, 0, -0.62))
 
 
 def a_star(rng: random.Random) -> Toy:

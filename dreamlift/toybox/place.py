@@ -1,104 +1,26 @@
 """Toys with their places, and the moves that relations mean: wear, walk, put, set beside."""
 
-import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from dreamlift.geometry.primitives import Solid, box, cylinder
+from dreamlift.toybox.bodies import SIZES, STRETCH, WORN, Body, body_of, draw, stretched
 from dreamlift.toybox.colours import named, some
-from dreamlift.toybox.extent import DIRECTIONS, Array, bounds, drop, radius, support
+from dreamlift.toybox.dress import DRESSED
+from dreamlift.toybox.extent import Array, bounds, drop, radius, support
 from dreamlift.toybox.imitate import imitation
+from dreamlift.toybox.material import clad
+from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.nouns import TOYS
-from dreamlift.toybox.objects import Brim, Head, Seat, Toy, piece, volume
+from dreamlift.toybox.objects import Toy, piece, volume
 from dreamlift.toybox.objects_made import WOOD
+from dreamlift.toybox.poses import opened, reaching
 from dreamlift.words import Graph
 
-SIZES: dict[str | None, tuple[float, float]] = {
-    "small": (0.45, 0.54), None: (0.77, 0.9), "large": (0.99, 1.03), "tall": (0.9, 1.0),
-    "fat": (0.82, 0.92),
-}  # fmt: skip
-"""Radii of the ball around a thing, in world units, by the word for its size."""
 RIDER = (0.55, 0.72)
 """Radii of a thing on top of another when nothing is said of either's size."""
-WORN: dict[str | None, float] = {"small": 0.72, "large": 1.36, "tall": 1.1, "fat": 1.2, None: 1.0}
-"""A worn thing's size, relative to the head."""
-STRETCH: dict[str | None, tuple[float, float]] = {"tall": (0.78, 1.4), "fat": (1.25, 0.82)}
-"""Sideways and upright factors."""
-
-
-def draw(seed: int, *words: object) -> random.Random:
-    """Random numbers for one purpose."""
-    return random.Random("|".join(map(str, (seed, *words))))
-
-
-@dataclass(frozen=True)
-class Body:
-    """A toy with its place: world = scale x toy + shift. Each piece knows its thing."""
-
-    toy: Toy
-    things: tuple[int, ...]  # one for each piece
-    hull: Array  # the toy's support, in its own units
-    scale: float = 1.0
-    shift: Array = field(default_factory=lambda: np.zeros(3))
-
-    def moved(self, by: Array | Sequence[float]) -> "Body":
-        return replace(self, shift=self.shift + np.asarray(by))
-
-    def scaled(self, factor: float) -> "Body":
-        """About the world's origin."""
-        return replace(self, shift=self.shift * factor, scale=self.scale * factor)
-
-    def at(self, point: Sequence[float]) -> Array:
-        """Where a point of the toy is in the world."""
-        return self.scale * np.asarray(point) + self.shift
-
-    @property
-    def reach(self) -> Array:
-        """Its support in the world."""
-        return self.scale * self.hull + DIRECTIONS @ self.shift
-
-    @property
-    def solids(self) -> list[tuple[Solid, ...]]:
-        return [
-            tuple(_placed(s, self.scale, self.shift) for s in p.solids) for p in self.toy.pieces
-        ]
-
-
-def _placed(solid: Solid, scale: float, shift: Array) -> Solid:
-    return replace(
-        solid,
-        linear=scale * solid.linear,
-        offset=scale * solid.offset + shift,
-        blend=scale * solid.blend,
-    )
-
-
-def body_of(toy: Toy, things: Iterable[int]) -> Body:
-    """The toy, measured, where it was authored."""
-    return Body(toy, tuple(things), support([p.solids for p in toy.pieces]))
-
-
-def stretched(toy: Toy, wide: float, tall: float) -> Toy:
-    """The toy with its sides and its height scaled apart."""
-    pieces = tuple(
-        replace(p, solids=tuple(s.stretched(wide, wide, tall) for s in p.solids))
-        for p in toy.pieces
-    )
-    h, b, s = toy.head, toy.brim, toy.seat
-
-    def at(p: tuple[float, float, float]) -> tuple[float, float, float]:
-        return p[0] * wide, p[1] * wide, p[2] * tall
-
-    return Toy(
-        pieces,
-        h and Head(at(h.centre), h.radius * wide, h.top * tall),
-        b and Brim(b.z * tall, b.radius * wide, b.room * tall),
-        s and Seat(at(s.centre), s.half * wide),
-        toy.stance * wide,
-        toy.rim * wide,
-    )
 
 
 class Yard:
@@ -109,7 +31,7 @@ class Yard:
         self.bodies: dict[int, Body] = {}
         self.stacks: list[list[int]] = []
         self.hatted: set[int] = set()
-        used = {k.object for k in graph.links if k.relation == "in the shape of"}
+        used = {k.object for k in graph.links if k.relation in BUILT}
         for i in range(len(graph.things)):
             if i not in used:
                 self.bodies[i] = self._start(i)
@@ -118,7 +40,13 @@ class Yard:
     def _toy(self, index: int) -> Toy:
         thing = self.graph.things[index]
         toy = TOYS[thing.noun](draw(self.seed, index, thing.noun))
-        return stretched(toy, *STRETCH[thing.size]) if thing.size in STRETCH else toy
+        toy = stretched(toy, *STRETCH[thing.size]) if thing.size in STRETCH else toy
+        for link in self.graph.links:
+            if link.relation == "holding" and link.subject == index:
+                toy = reaching(toy)
+            if link.relation == "in" and link.object == index:
+                toy = opened(toy)
+        return toy
 
     def _start(self, index: int) -> Body:
         """The thing at the size it has alone, standing on the ground at the origin."""
@@ -126,6 +54,11 @@ class Yard:
         for link in self.graph.links:
             if link.relation == "in the shape of" and link.subject == index:
                 pieces, n = imitation(toy, self._toy(link.object))
+                toy = replace(toy, pieces=pieces)
+                things = [link.object] * n + [index] * (len(pieces) - n)
+            if link.relation == "made of" and link.subject == index:
+                rng = draw(self.seed, index, link.object, "made of")
+                pieces, n = clad(toy, self._toy(link.object), rng)
                 toy = replace(toy, pieces=pieces)
                 things = [link.object] * n + [index] * (len(pieces) - n)
         body = body_of(toy, things or [index] * len(toy.pieces))
@@ -169,9 +102,21 @@ class Yard:
             self.stacks.remove(other)
             one.extend(other)
 
+    def rescale(self, stack: Sequence[int], factor: float) -> None:
+        """Scale the stack about the origin."""
+        for i in stack:
+            self.bodies[i] = self.bodies[i].scaled(factor)
+
     def wear(self, who: int, what: int) -> None:
-        """Put `what` on the head of `who`; a second hat goes on top of the first."""
+        """Dress `who` in `what`, or put it on its head; a second hat goes on top of the first."""
         wearer, worn = self.bodies[who], self.bodies[what]
+        thing = self.graph.things[what]
+        if thing.noun in DRESSED:
+            pieces = DRESSED[thing.noun](wearer.toy, worn.toy, WORN[thing.size])
+            fitted = body_of(replace(worn.toy, pieces=pieces), [what] * len(pieces))
+            self.bodies[what] = replace(fitted, scale=wearer.scale, shift=wearer.shift)
+            self.join(who, what)
+            return
         head, brim = wearer.toy.head, worn.toy.brim
         if head is None or brim is None:
             noun = self.graph.things[who].noun
@@ -218,34 +163,32 @@ class Yard:
         low, high = bounds(self.bodies[rider].reach)
         x, y, _ = (target.shift if place is None else place) - (low + high) / 2
         self.move(mine, [x, y, 0.0])
-        self._land(mine, floor)
+        self.land(mine, floor)
         free = not (self.graph.things[rider].size or self.graph.things[below].size)
         before = {i: self.bodies[i] for i in mine}
         for _ in range(3):
             if free and self._straddles(mine, theirs):
-                self._resize(mine, 0.8, floor)
+                self.resize(mine, 0.8, floor)
         if self._straddles(mine, theirs):  # around a cone: as well as it can
             self.bodies.update(before)
         for _ in range(6):
             if free and target.toy.rim and self._fell(mine):
-                self._resize(mine, 1.2, floor)
+                self.resize(mine, 1.2, floor)
         if target.toy.rim and self._fell(mine):
             self.move(mine, [0.0, -target.toy.rim * target.scale, 0.0])
-            self._land(mine, floor)
+            self.land(mine, floor)
         self.join(below, rider)
 
-    def _land(self, stack: Sequence[int], floor: Sequence[Sequence[Solid]]) -> None:
+    def land(self, stack: Sequence[int], floor: Sequence[Sequence[Solid]]) -> None:
         """Let the stack sink, or rise, until it touches the floor."""
         self.move(stack, [0, 0, drop(self.solids(stack), floor)])
 
-    def _resize(
-        self, stack: Sequence[int], factor: float, floor: Sequence[Sequence[Solid]]
-    ) -> None:
+    def resize(self, stack: Sequence[int], factor: float, floor: Sequence[Sequence[Solid]]) -> None:
         """Scale the stack about its first toy's axis, and let it land again."""
         place = self.bodies[stack[0]].shift * np.array([1.0, 1.0, 0.0])
         for i in stack:
             self.bodies[i] = self.bodies[i].moved(-place).scaled(factor).moved(place)
-        self._land(stack, floor)
+        self.land(stack, floor)
 
     def _straddles(self, rider: Sequence[int], below: Sequence[int]) -> bool:
         """Whether the rider's legs stand around what it is on."""

@@ -55,6 +55,36 @@ CAPTIONS = (
     "a green checkered cube",
     "a yellow spotted car",
     "a golden crown on a wooden cube",
+    "a chair imitating an avocado",
+    "a cat wearing sunglasses",
+    "a pig wearing a backpack",
+    "a frog wearing a red sweater",
+    "a corgi wearing a red hat, blue scarf",
+    "a penguin holding an umbrella",
+    "a robot holding a sword and a shield",
+    "a rabbit holding a strawberry",
+    "a ghost eating a hamburger",
+    "a yeti eating an ice cream",
+    "a frog riding a pig",
+    "a corgi riding a car",
+    "a peacock on a surfboard",
+    "a flower in a vase",
+    "a cactus in a pot",
+    "a cat in a bucket",
+    "a corgi in a car",
+    "a teddy bear in a chest",
+    "an eggshell with a chick",
+    "a teddy bear with a book",
+    "a house with a tree",
+    "a car made of cake",
+    "a teapot made of strawberry",
+    "a snowman made of ice cream",
+    "a chair made of apple",
+    "a ball left of a cube",
+    "a ball right of a cube",
+    "a ball behind a cube",
+    "a frog wearing a hat riding a pig",
+    "a chick in an eggshell on top of a table",
 )
 BACKGROUND = (0.80, 0.84, 0.88)
 
@@ -87,7 +117,7 @@ def nouns(seed: int) -> Float[Tensor, "y x 3"]:
 
 
 def captions(seed: int) -> Float[Tensor, "y x 3"]:
-    """Relations and patterns, each from its front's left."""
+    """Relations, clothes and patterns, each from its front's left."""
     images = [pictures(caption, seed, (35.0,), (22.0,), 196) for caption in CAPTIONS]
     labels = [caption.removeprefix("a ") for caption in CAPTIONS]
     return contact_sheet(torch.cat(images), columns=5, labels=labels)
