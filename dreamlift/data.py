@@ -54,10 +54,14 @@ class Data:
     """Of the point cloud."""
 
     def run(self) -> int:
-        if self.meshes is None:
-            self._toys()
-        else:
-            self._meshes(self.meshes)
+        try:
+            if self.meshes is None:
+                self._toys()
+            else:
+                self._meshes(self.meshes)
+        except KeyboardInterrupt:
+            said = "Interrupted; what is whole is kept, and the same command continues."
+            raise KeyboardInterrupt(said) from None
         print(self.out)
         return 0
 

@@ -55,6 +55,22 @@ def test_given_captions_are_drawn_and_added_to(capfd: pytest.CaptureFixture[str]
     ]
 
 
+def test_an_interrupted_export_says_how_to_continue(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def press(parts: object, scene: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ("out", "--captions", "a cube", "a ball", *TINY)
+    with monkeypatch.context() as patched:
+        patched.setattr("dreamlift.toybox.dataset.pictured", press)
+        code, out, err = run(capfd, *words)
+    assert (code, out) == (130, [])
+    said = "dreamlift: Interrupted; what is whole is kept, and the same command continues."
+    assert err[-1] == said
+    assert run(capfd, *words)[0] == 0 and captions("out") == ["a cube", "a ball"]
+
+
 REFUSED = {
     "unknown word": (("--captions", "a hamburgr"), "The caption 'a hamburgr' cannot be drawn."),
     "count": (("--count", "0"), "The count must be 1 to 1000000; 0 was asked for."),

@@ -386,3 +386,12 @@ def test_a_colour_that_is_everywhere_is_the_materials(tmp_path: Path):
     shown = trimesh.load_scene(path, process=False).geometry["plain"].visual.material.main_color
     linear = [((x + 0.055) / 1.055) ** 2.4 for x in (0.5, 0.25, 1.0)]
     np.testing.assert_allclose(shown[:3] / 255, linear, atol=1 / 255)
+
+
+def test_texture_coordinates_alone_are_no_colour(tmp_path: Path):
+    """trimesh paints such files in a grey of its own."""
+    (tmp_path / "a.obj").write_text(
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n"
+    )
+    (part,) = read_mesh(tmp_path / "a.obj")
+    assert part.colors is None and part.texture is None

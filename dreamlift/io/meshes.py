@@ -112,12 +112,22 @@ def _surface(mesh: Any, name: str) -> Surface:
     elif mesh.visual.kind == "texture":
         material = mesh.visual.material
         picture = getattr(material, "image", None)
-        if picture is not None and mesh.visual.uv is not None:
+        if picture is not None and not material.kwargs and _stands_in(picture):
+            pass  # the file has texture coordinates and says no colour: white
+        elif picture is not None and mesh.visual.uv is not None:
             uv = torch.from_numpy(np.array(mesh.visual.uv, np.float32))
             texture = _rgb(np.asarray(picture.convert("RGB")))
         else:
             colors = _rgb(material.main_color[None]).expand(len(vertices), 3)
     return Surface(vertices, faces, colors, normals, uv, texture, name)
+
+
+def _stands_in(picture: Any) -> bool:
+    """Whether a picture is the one that trimesh makes up: four texels of grey."""
+    from trimesh.visual.material import color_image
+
+    made_up: Any = color_image()
+    return np.array_equal(*(np.asarray(x.convert("RGBA")) for x in (picture, made_up)))
 
 
 def _rgb(levels: Any) -> Float[Tensor, "*n 3"]:
