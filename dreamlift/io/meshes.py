@@ -127,7 +127,8 @@ def _stands_in(picture: Any) -> bool:
     from trimesh.visual.material import color_image
 
     made_up: Any = color_image()
-    return np.array_equal(*(np.asarray(x.convert("RGBA")) for x in (picture, made_up)))
+    texels = np.asarray(picture.convert("RGBA"))
+    return np.array_equal(texels, np.asarray(made_up.convert("RGBA")))
 
 
 def _rgb(levels: Any) -> Float[Tensor, "*n 3"]:
