@@ -116,15 +116,28 @@ def test_parts_have_names_of_their_own_and_mean_colours(tmp_path: Path) -> None:
 
 def test_strays_do_not_decide_the_size_nor_up_the_place(tmp_path: Path) -> None:
     """Vertices that no face uses are left out; a file may say that its z is up."""
-    (tmp_path / "a.obj").write_text(
-        "v 0 0 0\nv 0 1 0\nv 0 1 2\nv 0 0 2\nv 90 90 90\nf 1 2 3\nf 1 3 4\n"
-    )
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 0 1 0\nv 0 1 2\nv 0 0 2\nf 1 2 3\nf 1 3 4\n")
     line = {"path": "a.obj", "caption": "a door"}
     standing = shelf(tmp_path, {**line, "up": "z"}, line)
     up, lying = (standing.load(entry).parts[0].vertices for entry in standing.entries)
     assert up.shape == (4, 3)
     size = up.amax(0) - up.amin(0)
     assert float(size[2] / size[1]) == pytest.approx(2.0)
+    sheet = square(0.0, [0.2, 0.4, 0.6], "sheet")
+    assert sheet.colors is not None
+    far = torch.tensor([[90.0, 90.0, 90.0]])
+    stray = replace(
+        sheet,
+        vertices=torch.cat([far, sheet.vertices]),
+        faces=sheet.faces + 1,
+        colors=torch.cat([far * 0, sheet.colors]),
+    )
+    write_glb(tmp_path / "b.glb", [stray])
+    found = shelf(tmp_path, {"path": "b.glb", "caption": "a sheet"})
+    (part,) = found.load(found.entries[0]).parts
+    assert part.vertices.shape == (4, 3) and part.colors is not None
+    assert float(part.vertices.norm(dim=-1).min()) > 0.99  # all four corners are far out
+    torch.testing.assert_close(part.colors, sheet.colors)
     flat = lying.amax(0) - lying.amin(0)  # the file's z is to the front
     assert float(flat[0] / flat[2]) == pytest.approx(2.0)
 

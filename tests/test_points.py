@@ -44,6 +44,14 @@ def test_points_lie_evenly_on_their_triangles_with_their_colours_and_normals() -
     assert bool((points[points.part == 1].normal[:, 0] == 1).all())
 
 
+def test_every_triangle_of_a_part_has_its_share() -> None:
+    corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [3, 0, 0], [3, 6, 0]])
+    part = Surface(corners, torch.tensor([[0, 1, 2], [1, 3, 4]]))  # areas 0.5 and 6
+    points = scatter([part], 1300, rng(3))
+    assert int((points.position[:, 0] > 1).sum()) == pytest.approx(1200, abs=1)
+    assert bool((points.color == 1).all())
+
+
 def test_a_texture_colours_points() -> None:
     texture = torch.tensor([[[0.1, 0.2, 0.3], [0.9, 0.8, 0.7]]]).repeat(2, 1, 1)  # left, right
     part = Surface(FLAT.vertices, FLAT.faces, uv=torch.tensor([[0.25, 0.5]] * 3), texture=texture)

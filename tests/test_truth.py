@@ -74,6 +74,18 @@ def test_points_of_a_ball_lie_on_it_and_look_outward() -> None:
     assert float(outward.mean(0).norm()) < 0.1 * RADIUS
 
 
+def test_what_is_hidden_draws_no_points_to_its_side() -> None:
+    """A ball within the ball, near its wall: its points must not be pulled through to outside."""
+    outer = globe()
+    middle = [x + y for x, y in zip(CENTRE.tolist(), (0.25, 0.0, 0.0), strict=True)]
+    inner = Part("core", 0, False, (1.0, 0.0, 0.0), (ball(0.3).at(*middle),))
+    built = Built(outer.built.graph, (*outer.built.parts, inner))
+    both = ToyScene(built, torch.tensor([[0.1, 0.2, 0.9], [1.0, 0.0, 0.0]]), torch.zeros(2) > 1)
+    made = cloud(both, 2000)
+    assert bool((made.part == 0).all())
+    assert float((made.position - CENTRE).mean(0).norm()) < 0.02
+
+
 def test_points_are_on_the_outside_of_everything() -> None:
     """Where parts go into one another their inner surfaces have no points."""
     toy = scene("a green frog wearing a rainbow hat", 2)
