@@ -191,6 +191,7 @@ def test_captions_that_cannot_be_drawn_are_refused_at_once(caption: str) -> None
         replace(GIVEN, captions=("a cube", caption))
 
 
+@pytest.mark.seconds
 def test_the_whole_world_is_drawn_without_what_is_held_out() -> None:
     rng = random.Random(0)
     graphs = [scene_of(rng) for _ in range(150)]

@@ -86,6 +86,7 @@ def test_what_is_hidden_draws_no_points_to_its_side() -> None:
     assert float((made.position - CENTRE).mean(0).norm()) < 0.02
 
 
+@pytest.mark.seconds
 def test_points_are_on_the_outside_of_everything() -> None:
     """Where parts go into one another their inner surfaces have no points."""
     toy = scene("a green frog wearing a rainbow hat", 2)
@@ -100,6 +101,7 @@ def test_points_are_on_the_outside_of_everything() -> None:
     assert len(made.color[~plain].unique(dim=0)) > 20
 
 
+@pytest.mark.seconds
 def test_a_thin_part_has_its_points() -> None:
     toy = scene("a table in the shape of a hamburger", 0)
     made = cloud(toy, 3000)
