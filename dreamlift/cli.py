@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import tyro
 
+from dreamlift.data import Data
 from dreamlift.errors import BadInput
 from dreamlift.recipes import Name, Preset
 
@@ -111,35 +112,6 @@ class Evaluate:
         print(json.dumps(headline))
         if self.json_file or self.html:
             print(self.json_file or self.html)
-        return 0
-
-
-@dataclass(frozen=True)
-class Data:
-    """Write captioned multi-view pictures with cameras for other tools: PNG with alpha, NeRF's
-    transforms.json with captions and parts, and a GLB mesh with named parts. The same command with
-    a larger count adds objects."""
-
-    out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
-    """The folder to write to: new, or of the same settings."""
-    count: int = 16
-    """Objects."""
-    seed: int = 0
-    """Every object follows from it and its own number."""
-    views: int = 8
-    """Pictures of each object."""
-    size: int = 256
-    """Side of the pictures, in pixels."""
-
-    def run(self) -> int:
-        from dreamlift.toybox.dataset import Dataset
-
-        def tell(done: int) -> None:
-            print(f"\r{done}/{self.count} objects", end="", file=sys.stderr, flush=True)
-
-        Dataset(self.seed, self.views, self.size).write(self.out, self.count, tell)
-        print(file=sys.stderr)
-        print(self.out)
         return 0
 
 

@@ -29,7 +29,7 @@ LAYERS = (
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
     {"fit", "observers", "edit", "generators", "learn", "export"},
     {"recipes"},
-    {"cli", "api", "doctor", "studio", "batch", "evaluate", "__main__"},
+    {"cli", "api", "data", "doctor", "studio", "batch", "evaluate", "__main__"},
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
@@ -43,9 +43,11 @@ NEIGHBOURS = {
     ("render", "scene"),
     ("views", "scene"),
     ("captures", "scene"),
+    ("captures", "views"),
     ("observers", "fit"),
     ("cli", "api"),
     ("cli", "batch"),
+    ("cli", "data"),
     ("cli", "doctor"),
     ("api", "evaluate"),
     ("batch", "api"),

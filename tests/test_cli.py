@@ -307,15 +307,6 @@ def test_image_draws_a_strip_once(dreamlift: Dreamlift) -> None:
         assert dreamlift("image", "a cone", "--prior", "words", *wrong).code == 2
 
 
-def test_data_writes_a_folder_of_objects(dreamlift: Dreamlift) -> None:
-    words = ("data", "out", "--count", "1", "--views", "2", "--size", "16")
-    ended = dreamlift(*words)
-    assert (ended.code, ended.out) == (0, ["out"])
-    assert json.loads(Path("out/000000/transforms.json").read_text())["w"] == 16
-    ended = dreamlift(*words, "--seed", "1")
-    assert ended.code == 2 and "holds objects of other settings" in ended.err
-
-
 def test_train_knows_its_trainings_and_says_how_to_continue(
     dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -366,3 +366,32 @@ def test_strips_and_fans_become_triangles():
     assert triangles([4, 5, 6, 7], 5).tolist() == [[4, 5, 6], [5, 7, 6]]
     assert triangles([4, 5, 6, 7], 6).tolist() == [[4, 5, 6], [4, 6, 7]]
     assert triangles([4, 5, 6, 7, 8, 9], 4).tolist() == [[4, 5, 6], [7, 8, 9]]
+
+
+def test_a_colour_that_is_everywhere_is_the_materials(tmp_path: Path):
+    """Programs that show no vertex colours show this; two parts that share a picture, one."""
+    import trimesh
+
+    path = tmp_path / "a.glb"
+    plain = replace(wedge(), colors=torch.tensor([[0.5, 0.25, 1.0]]).expand(4, 3), name="plain")
+    shared = textured()
+    write_glb(path, [plain, wedge(), shared, replace(shared, name="other")])
+    again = read_mesh(path)
+    torch.testing.assert_close(again[0].colors, plain.colors, atol=1e-6, rtol=0)
+    torch.testing.assert_close(again[1].colors, wedge().colors, atol=1e-6, rtol=0)
+    found = document(path)
+    assert len(found["images"]) == len(found["textures"]) == 1
+    attributes = [mesh["primitives"][0]["attributes"] for mesh in found["meshes"]]
+    assert ["COLOR_0" in names for names in attributes[:2]] == [False, True]
+    shown = trimesh.load_scene(path, process=False).geometry["plain"].visual.material.main_color
+    linear = [((x + 0.055) / 1.055) ** 2.4 for x in (0.5, 0.25, 1.0)]
+    np.testing.assert_allclose(shown[:3] / 255, linear, atol=1 / 255)
+
+
+def test_texture_coordinates_alone_are_no_colour(tmp_path: Path):
+    """trimesh paints such files in a grey of its own."""
+    (tmp_path / "a.obj").write_text(
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n"
+    )
+    (part,) = read_mesh(tmp_path / "a.obj")
+    assert part.colors is None and part.texture is None

@@ -109,7 +109,7 @@ def test_a_second_process_is_refused_before_it_does_anything(
             assert main(["resume", str(run.path)]) == 2
         assert capfd.readouterr().err == (
             f"dreamlift: Another process is working in {run.path}. Wait until it ends or stop it, "
-            "or choose another folder with --out.\n"
+            "or choose another folder.\n"
         )
         assert {path: path.read_bytes() for path in run.path.iterdir()} == before
     assert resume(run.path, observers=()).report is not None

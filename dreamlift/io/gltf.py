@@ -89,6 +89,7 @@ def write_glb(path: Path, parts: Sequence[Surface]) -> None:
         "meshes": [],
         "materials": [],
     }
+    shown: dict[int, int] = {}  # which texture a picture, by its identity, became
     for i, part in enumerate(parts):
         name = part.name or f"part {i}"
         document["nodes"].append({"mesh": i, "name": name})
@@ -99,9 +100,13 @@ def write_glb(path: Path, parts: Sequence[Surface]) -> None:
         }
         document["meshes"].append({"primitives": [primitive], "name": name})
         material: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+        if (one := _one_color(part)) is not None:
+            material["baseColorFactor"] = [*to_linear(one).tolist(), 1.0]
         if part.texture is not None:
-            material["baseColorTexture"] = {"index": len(document.get("textures", []))}
-            _add_texture(document, buffer, part.texture, name)
+            if id(part.texture) not in shown:
+                shown[id(part.texture)] = len(shown)
+                _add_texture(document, buffer, part.texture, name)
+            material["baseColorTexture"] = {"index": shown[id(part.texture)]}
         document["materials"].append({"pbrMetallicRoughness": material, "name": name})
     document |= {"accessors": buffer.accessors, "bufferViews": buffer.views}
     document["buffers"] = [{"byteLength": len(buffer.content)}]
@@ -123,9 +128,17 @@ def _attributes(buffer: _Buffer, part: Surface) -> dict[str, int]:
     if part.uv is not None:
         u, v = part.uv.unbind(-1)
         found["TEXCOORD_0"] = buffer.floats(torch.stack([u, 1 - v], -1))
-    if part.colors is not None:
+    if part.colors is not None and _one_color(part) is None:
         found["COLOR_0"] = buffer.floats(to_linear(part.colors))
     return found
+
+
+def _one_color(part: Surface) -> Float[Tensor, "3"] | None:
+    """The colour of a part that has only one: every program shows a material's, not all show those
+    of vertices."""
+    if part.colors is None or bool((part.colors != part.colors[:1]).any()):
+        return None
+    return part.colors[0].detach().cpu()
 
 
 def _add_texture(

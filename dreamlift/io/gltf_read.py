@@ -111,7 +111,9 @@ def read_gltf(path: Path) -> tuple[Surface, ...]:
             for primitive in file.json["meshes"][mesh]["primitives"]
             if primitive.get("mode", 4) >= 4  # points and lines have no surface
         ]
-    except (KeyError, IndexError, TypeError, struct.error) as error:
+    except BadInput:
+        raise
+    except (LookupError, TypeError, ValueError, RuntimeError, MemoryError, struct.error) as error:
         raise file.fail(f"it is not valid glTF ({type(error).__name__}: {error}).") from error
     if not any(len(part.faces) for part in parts):
         raise file.fail("it holds no triangles.")

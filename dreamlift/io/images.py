@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -49,7 +49,7 @@ def decode(content: bytes, *, name: str) -> Float[Tensor, "h w c"]:
         with Image.open(io.BytesIO(content)) as picture:
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info
             pixels = np.asarray(picture.convert("RGBA" if has_alpha else "RGB"))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{name} is not a picture that can be read: {error}.") from error
     return torch.from_numpy(pixels.copy()).float() / 255
 
@@ -61,6 +61,30 @@ def load_image(path: Path) -> Float[Tensor, "h w c"]:
     except OSError as error:
         raise BadInput(f"Cannot read the picture {path}: {error.strerror}.") from error
     return decode(content, name=str(path))
+
+
+def save_levels(path: Path, levels: Int[Tensor, "h w"]) -> None:
+    """Write whole numbers from 0 to 65535 as a grey PNG of 16 bits."""
+    if not 0 <= int(levels.min()) <= int(levels.max()) <= 65535:
+        raise ValueError(
+            f"16 bits hold 0 to 65535; {int(levels.min())} to {int(levels.max())} were given."
+        )
+    buffer = io.BytesIO()
+    Image.fromarray(levels.cpu().numpy().astype(np.uint16)).save(buffer, format="PNG")
+    with atomic(path) as file:
+        file.write_bytes(buffer.getvalue())
+
+
+def load_levels(path: Path) -> Int[Tensor, "h w"]:
+    """The numbers in a grey PNG."""
+    try:
+        with Image.open(path) as picture:
+            levels = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{path} is not a picture that can be read: {error}.") from error
+    if levels.ndim != 2:
+        raise BadInput(f"{path} holds colours, where grey levels of 16 bits were expected.")
+    return torch.from_numpy(levels.astype(np.int64))
 
 
 def contact_sheet(

@@ -4,8 +4,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from dreamlift.errors import BadInput
 
 LOCK = ".lock"
@@ -19,12 +17,14 @@ def alone(folder: Path) -> Generator[None]:
     system holds the lock for the process and drops it with the process, however that ends; the file
     stays, and means nothing by itself.
     """
+    from filelock import FileLock, Timeout  # a bare GPU machine may lack it
+
     try:
         held = FileLock(folder / LOCK, timeout=0).acquire()
     except Timeout:
         raise BadInput(
             f"Another process is working in {folder}. Wait until it ends or stop it, or choose "
-            "another folder with --out."
+            "another folder."
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
