@@ -18,6 +18,7 @@ import tyro
 
 from dreamlift import memory
 from dreamlift.cameras import turntable
+from dreamlift.grammar import parse
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.prior import Prior
 from dreamlift.priors.embedded import WEIGHTS, embedded
@@ -27,7 +28,6 @@ from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field, Init
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 PROMPTS = (
     "a yellow cone",

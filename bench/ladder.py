@@ -20,12 +20,12 @@ from dreamlift.evaluate.ladder import ladder, table
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.export import GLB, Finish, export
 from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.grammar import parse
 from dreamlift.observers import log
 from dreamlift.priors.oracle import Oracle
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run, slug
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 PROMPTS = (
     "a red cone on top of a blue cube",

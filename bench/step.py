@@ -35,6 +35,7 @@ from dreamlift.evaluate.judging import Judge, captions, marked, shipped_judge
 from dreamlift.export import Finish, extract
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.grammar import parse
 from dreamlift.memory import keep
 from dreamlift.prior import Prior
 from dreamlift.priors.embedded import WEIGHTS, embedded
@@ -48,7 +49,6 @@ from dreamlift.scenes.field import Field
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.views import Views
-from dreamlift.words import parse
 
 PROMPT = "an orange cone"
 PARTS = ("render", "prior", "backward", "optimiser")

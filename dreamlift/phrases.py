@@ -4,16 +4,8 @@ import random
 import re
 from dataclasses import replace
 
-from dreamlift.words import (
-    DECORATION,
-    NEUTRAL,
-    RELATIONS,
-    SYNONYMS,
-    UNTEXTURED,
-    Graph,
-    Link,
-    Thing,
-)
+from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.words import DECORATION, LENSES, NEUTRAL, RELATIONS, SYNONYMS, UNTEXTURED
 
 
 def _article(words: str) -> str:
@@ -27,7 +19,9 @@ def _name(thing: Thing, rng: random.Random | None, article: bool = True) -> str:
         noun = rng.choice(others)
     said = [w for w in (thing.size, thing.colour, thing.pattern) if w]
     words = " ".join([*said, noun])
-    return words if noun == "stilts" or not article else _article(words)
+    named = words if noun == "stilts" or not article else _article(words)
+    lenses = [f", {lens} is {c}" for lens, c in zip(LENSES, thing.lenses, strict=True) if c]
+    return named + "".join(lenses)
 
 
 def phrase(graph: Graph, rng: random.Random | None = None) -> str:
@@ -67,5 +61,5 @@ def _decorate(text: str, rng: random.Random) -> str:
 
 def colourless(graph: Graph) -> Graph:
     """The graph without colours and patterns: what an untextured picture can show."""
-    things = tuple(replace(thing, colour=None, pattern=None) for thing in graph.things)
+    things = tuple(Thing(thing.noun, size=thing.size) for thing in graph.things)
     return replace(graph, things=things, untextured=True)

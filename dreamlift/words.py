@@ -1,12 +1,5 @@
-"""The embedded world's vocabulary, its grammar, and help with spelling.
+"""The embedded world's vocabulary, and help with spelling; grammar.py reads its sentences.
 
-A caption names a subject and at most three more things, each bound to an earlier one by a relation:
-
-    a small red cube is sitting on top of a large blue cube, left side view
-    a chair in the shape of an avocado
-    a dog wearing a red hat, blue scarf
-
-`parse` reads a sentence into a `Graph` (what is meant); `phrases.phrase` writes one.
 Words of later versions have their ids from the first day, so models grow without starting over.
 """
 
@@ -14,7 +7,6 @@ import difflib
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
@@ -70,7 +62,14 @@ DECORATION = (
     "8k", "hd", "full body", "studio lighting", "on a plain background", "plain background",
 )  # fmt: skip
 MORE = ("clay", "planted")
-"""Words that change nothing either, known later than all others."""
+"""Words that change nothing either, known later than those before."""
+LATER = {"3d glasses": "sunglasses", "glasses": "sunglasses"}
+"""Synonyms that were known later than those before."""
+ELABORATE = ("elaborate",)
+MULTICOLORED = ("multicolored", "multicoloured")
+"""Of many colours: a rainbow's."""
+LENSES = ("left lens", "right lens")
+"""Parts of sunglasses whose colour can be said: "sunglasses, left lens is red right is blue"."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
 UNTEXTURED = "untextured"
 CONTEXT = 32
@@ -94,39 +93,6 @@ def held(a: str, b: str) -> bool:
     return zlib.crc32(f"{a}|{b}".encode()) % 10 == 0 or (a, b) in _STRANGE
 
 
-@dataclass(frozen=True)
-class Thing:
-    """A noun and what is said of it; None: nothing is said."""
-
-    noun: str
-    colour: str | None = None
-    size: str | None = None
-    pattern: str | None = None
-
-
-@dataclass(frozen=True)
-class Link:
-    """things[subject] `relation` things[object]."""
-
-    relation: str
-    subject: int
-    object: int
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What a caption means; things[0] is its subject. "on stilts" links to a thing "stilts"."""
-
-    things: tuple[Thing, ...]
-    links: tuple[Link, ...] = ()
-    view: str | None = None
-    untextured: bool = False
-
-    @property
-    def subject(self) -> Thing:
-        return self.things[0]
-
-
 class UnknownWord(ValueError):
     """A word that the embedded world does not know."""
 
@@ -136,7 +102,7 @@ def _words() -> tuple[str, ...]:
     groups = (
         ("<pad>", "<null>", ","), ARTICLES, ("is", "and"), COLOURS, PATTERNS, SIZES, VIEWS, NOUNS,
         SYNONYMS, [way for ways in RELATIONS.values() for way in ways], NEUTRAL, DECORATION,
-        (UNTEXTURED, "view", "side"), MORE,
+        (UNTEXTURED, "view", "side"), MORE, LATER, ELABORATE, MULTICOLORED, ("lens", "bottom"),
     )  # fmt: skip
     return tuple(dict.fromkeys(w for group in groups for entry in group for w in entry.split()))
 
@@ -147,12 +113,13 @@ PAD, NULL = IDS["<pad>"], IDS["<null>"]
 
 
 def split(text: str) -> list[str]:
-    """Lower-case words and commas; hyphens become spaces, other punctuation is dropped."""
-    text = re.sub(r"[-_/]", " ", text.lower())
+    """Lower-case words and commas; hyphens become spaces, other punctuation is dropped, and so is
+    what stands in brackets at the end."""
+    text = re.sub(r"[-_/]|\([^()]*\)\s*$", " ", text.lower())
     return re.findall(r"[a-z0-9]+|,", text.replace(";", ","))
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
     """The known singular of a plural ("cubes", "boxes", "cherries"), or the word itself."""
     if word in IDS:
         return word
@@ -165,7 +132,7 @@ def _singular(word: str) -> str:
 
 def tokens(text: str) -> list[int]:
     """Word ids of a caption; the empty text is the null token. Raises UnknownWord, ValueError."""
-    words = [_singular(word) for word in split(text)]
+    words = [singular(word) for word in split(text)]
     unknown = [word for word in words if word not in IDS]
     if unknown:
         raise UnknownWord(_help(unknown[0]))
@@ -191,117 +158,27 @@ def _help(word: str) -> str:
     )
 
 
-def _matcher(table: dict[str, str]) -> list[tuple[list[str], str]]:
-    rows = [(split(surface), meaning) for surface, meaning in table.items()]
-    return sorted(rows, key=lambda row: -len(row[0]))
+def strange(
+    nouns: Sequence[str], relations: Sequence[str], patterns: Sequence[str]
+) -> frozenset[str]:
+    """The words of all that a model may know, without those of what it does know."""
+    synonyms = {**SYNONYMS, **LATER}
+    ways = [way for relation in relations for way in RELATIONS[relation]]
+    known = [*nouns, *(s for s, n in synonyms.items() if n in nouns), *ways, *patterns]
+    known += [*ARTICLES, *VIEWS, *NEUTRAL, *DECORATION]
+    if "rainbow" in patterns:
+        known += MULTICOLORED
+    every = [*NOUNS, *synonyms, *PATTERNS, *MULTICOLORED]
+    every += [way for ways in RELATIONS.values() for way in ways]
+    return frozenset(" ".join(every).split()) - frozenset(" ".join(known).split())
 
 
-_NOUNS = _matcher({**{n: n for n in NOUNS}, **SYNONYMS})
-_RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways})
-_VIEWS = _matcher({v: v for v in VIEWS} | {"top view": "overhead view"})
-_SKIP = _matcher({n: "" for n in NEUTRAL + DECORATION + MORE} | {"highly detailed 3d model": ""})
-
-
-def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tuple[str, int] | None:
-    """The longest entry of a table that starts at `at`: (meaning, its length)."""
-    for surface, meaning in table:
-        if words[at : at + len(surface)] == surface:
-            return meaning, len(surface)
-    return None
-
-
-@dataclass
-class _Reader:
-    """The state of reading one caption from left to right."""
-
-    words: list[str]
-    owner: list[int]  # which thing each word describes; -1: none
-    things: list[Thing]
-    links: list[Link]
-    said: dict[str, str]  # adjectives that wait for their noun
-    waiting: list[int]  # where they stand
-    relation: str | None = None
-    subject: int = 0
-    view: str | None = None
-    untextured: bool = False
-
-    def relate(self, relation: str, at: int, length: int) -> None:
-        if not self.things or self.said or self.relation:
-            before = " ".join(self.words[at : at + length])
-            raise ValueError(f"A noun is missing before {before!r}.")
-        self.relation, self.subject = relation, len(self.things) - 1
-        if relation == "on stilts":
-            self.add("stilts", at + length - 1, 1)
-
-    def add(self, noun: str, at: int, length: int) -> None:
-        if self.things and self.relation is None:
-            if not self.links:
-                raise ValueError(
-                    f"How do {self.things[0].noun!r} and {noun!r} belong together? Say it with a "
-                    "relation: on top of, next to, wearing, in the shape of."
-                )
-            self.relation, self.subject = self.links[-1].relation, self.links[-1].subject
-        if self.relation is not None:
-            relation = "on stilts" if noun == "stilts" else self.relation
-            self.links.append(Link(relation, self.subject, len(self.things)))
-        for place in [*self.waiting, *range(at, at + length)]:
-            self.owner[place] = len(self.things)
-        self.things.append(Thing(noun, **self.said))
-        self.said, self.waiting, self.relation = {}, [], None
-
-    def describe(self, word: str, at: int) -> None:
-        slot = "colour" if word in COLOURS else "size" if word in SIZES else "pattern"
-        self.said[slot] = word
-        self.waiting.append(at)
-
-    def take(self, at: int) -> int:
-        """Read what starts at word `at`; how many words it was."""
-        word = self.words[at]
-        if found := _take(self.words, at, _RELATIONS):
-            self.relate(found[0], at, found[1])
-        elif word == "of" and self.owner[at - 1] >= 0:  # a vase of flowers
-            self.relate("with", at, 1)
-        elif found := _take(self.words, at, _VIEWS):
-            self.view = found[0]
-        elif found := _take(self.words, at, _NOUNS):
-            self.add(found[0], at, found[1])
-        elif found := _take(self.words, at, _SKIP):
-            pass
-        elif word in COLOURS + SIZES + PATTERNS:
-            self.describe(word, at)
-        elif word == UNTEXTURED:
-            self.untextured = True
-        elif word not in (*ARTICLES, "is", "and", ","):
-            raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.")
-        return found[1] if found else 1
-
-
-def _read(text: str) -> _Reader:
-    tokens(text)
-    words = [_singular(word) for word in split(text)]
-    reader = _Reader(words, [-1] * len(words), [], [], {}, [])
-    at = 0
-    while at < len(words):
-        at += reader.take(at)
-    if not reader.things or reader.said or reader.relation:
-        raise ValueError(
-            f"The caption {text!r} needs a noun{' at its end' if reader.things else ''}, for "
-            "example 'a red cube on top of a blue ball'."
-        )
-    if len(reader.things) > 4:
-        raise ValueError(f"The caption names {len(reader.things)} things; 4 is the most.")
-    return reader
-
-
-def parse(text: str) -> Graph:
-    """What a caption means. Raises UnknownWord or ValueError for what it cannot read."""
-    reader = _read(text)
-    return Graph(tuple(reader.things), tuple(reader.links), reader.view, reader.untextured)
-
-
-def owners(text: str) -> list[int]:
-    """For each token of a caption, the index of the thing it names or describes; -1: neither."""
-    return _read(text).owner
+_NAMED = f"(?:{'|'.join(COLOURS)})"
+_LENS = rf"[,.]? *\b(?:left|right) lens (?:is )?{_NAMED}"
+_OTHER = rf",? (?:and )?(?:left|right) (?:lens )?(?:is )?{_NAMED}"
+_ENDS = rf"[,.]? *\b{_NAMED} on (?:top|bottom)\b(?! of)"
+_CLAUSES = re.compile(rf"{_LENS}(?:{_OTHER})?\b|{_ENDS}", re.IGNORECASE)
+"""Clauses that say nothing but a colour."""
 
 
 def untextured(text: str) -> str:
@@ -309,7 +186,7 @@ def untextured(text: str) -> str:
 
     Any sentence will do, known words or not; phrases such as "a photo of" are dropped.
     """
-    said = text.strip()
+    said = _CLAUSES.sub("", text.strip())
     for opening in NEUTRAL:
         if said.lower().startswith(opening + " "):
             said = said[len(opening) + 1 :]

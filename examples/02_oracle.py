@@ -16,6 +16,7 @@ from PIL import Image as Picture
 
 from dreamlift.cameras import turntable
 from dreamlift.fit import Stage, Terms, fit
+from dreamlift.grammar import parse
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix
 from dreamlift.guidance.sds import SDS
@@ -26,7 +27,6 @@ from dreamlift.scenes.field import Field
 from dreamlift.step import Step
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.views import Views
-from dreamlift.words import parse
 
 
 def main(out: Path, prompt: str = "a snowman wearing a santa hat", steps: int = 300) -> float:

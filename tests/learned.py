@@ -1,6 +1,7 @@
 """What the tests of the learn room share."""
 
-from dreamlift.words import Graph, held
+from dreamlift.grammar import Graph
+from dreamlift.words import held
 
 
 def any_held(graph: Graph) -> bool:

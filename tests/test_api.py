@@ -29,6 +29,7 @@ from dreamlift.errors import BadInput
 from dreamlift.export import FILES, Asset, Finish
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.grammar import parse
 from dreamlift.observers import log
 from dreamlift.priors.source import Source
 from dreamlift.recipes.dreamfusion import DreamFusion
@@ -36,7 +37,6 @@ from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from conftest import rng
 from learned import any_held
 
 from dreamlift.cameras import orbit
+from dreamlift.grammar import Graph, Thing, parse
 from dreamlift.learn.binding import PROMPTS, binding
 from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.views import Views
-from dreamlift.words import Graph, Thing, parse
 
 
 def swapped(graph: Graph) -> Graph:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from learned import any_held
 
+from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.toybox.captions import (
     DRAWN_RELATIONS,
     HELD_PAIRS,
@@ -22,7 +23,7 @@ from dreamlift.toybox.captions import (
 )
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.nouns import TOYS
-from dreamlift.words import NOUNS, PATTERNS, RELATIONS, Graph, Link, Thing, held, parse
+from dreamlift.words import NOUNS, PATTERNS, RELATIONS, held
 
 
 def test_what_is_drawn_has_toys() -> None:

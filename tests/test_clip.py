@@ -7,6 +7,7 @@ import pytest
 import torch
 from learned import any_held
 
+from dreamlift.grammar import Graph, parse
 from dreamlift.learn import clip as learning
 from dreamlift.learn.clip import contrast, excludes, negatives, quiz
 from dreamlift.learn.pictures import Pool
@@ -14,7 +15,6 @@ from dreamlift.prior import Aligner
 from dreamlift.priors.clip import Clip, ClipShape, load_clip
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.views import Views, direction
-from dreamlift.words import Graph, parse
 
 SMALL = ClipShape(width=24, layers=1, heads=2, space=16)
 

@@ -14,6 +14,7 @@ from toys import field
 
 from dreamlift.captures import read_capture
 from dreamlift.errors import BadInput
+from dreamlift.grammar import parse
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh
 from dreamlift.scene import Shot
@@ -21,7 +22,7 @@ from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.compose import build
 from dreamlift.toybox.dataset import Dataset, meant, scene_of
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import NOUNS, held, parse
+from dreamlift.words import NOUNS, held
 
 SMALL = Dataset(seed=2, views=3, size=48, grid=12, points=300)
 SAID = ("a frog on stilts", "a small red cube on top of a blue ball")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from dreamlift.cameras import orbit
+from dreamlift.grammar import parse
 from dreamlift.learn import denoiser
 from dreamlift.learn.denoiser import (
     Recipe,
@@ -23,7 +24,7 @@ from dreamlift.learn.grounding import attend
 from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, parse, tokens
+from dreamlift.words import CONTEXT, tokens
 
 
 def tower() -> TextTower:
@@ -133,5 +134,7 @@ def test_what_is_shipped_is_what_the_embedded_prior_loads(small: nn.Module, tmp_
     torch.testing.assert_close(
         said[:3], language.encode(["a red cube"])[0][0], atol=0.02, rtol=0.02
     )
-    with pytest.raises(ValueError, match="never seen such an object"):
-        prior.embed(Prompt("a dragon"))
+    with pytest.raises(ValueError, match="'dragons', but no picture has shown it. Nearest"):
+        prior.embed(Prompt("two dragons"))
+    with pytest.raises(ValueError, match="'striped', but no picture"):
+        prior.embed(Prompt("a striped ball"))

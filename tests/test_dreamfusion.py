@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dreamlift.cameras import turntable
+from dreamlift.grammar import parse
 from dreamlift.priors.oracle import Oracle
 from dreamlift.recipes.dreamfusion import DreamFusion, full
 from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 
 @pytest.mark.seconds

@@ -13,6 +13,7 @@ from dreamlift.errors import BadInput
 from dreamlift.evaluate import figures, judging, ladder, look, truths
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.geometry.mesh import Surface
+from dreamlift.grammar import parse
 from dreamlift.io.gltf import write_glb
 from dreamlift.learn import judge as learned
 from dreamlift.metrics import psnr
@@ -21,7 +22,6 @@ from dreamlift.priors.oracle import Oracle
 from dreamlift.scene import Shot
 from dreamlift.toybox.lists import among, shapes_among
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 TOWER = "a red cube on top of a blue cylinder"
 SNOWMAN = "a snowman wearing a santa hat"

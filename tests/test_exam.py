@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dreamlift.grammar import Graph, parse
 from dreamlift.learn.exam import (
     EVERY_PAIR,
     GRID,
@@ -25,7 +26,6 @@ from dreamlift.learn.rough import Elsewhere, lumpy, rough
 from dreamlift.learn.slots import BINS, LINKS, PAINTS, ROLES, SLOTS, answers
 from dreamlift.toybox.captions import HELD_PAIRS, TAUGHT_NOUNS
 from dreamlift.views import Views
-from dreamlift.words import Graph, parse
 
 N, R = len(TAUGHT_NOUNS), len(ROLES)
 TEXTS = (

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dreamlift.cameras import orbit
+from dreamlift.grammar import parse
 from dreamlift.learn import judge as judging
 from dreamlift.learn.exam import Reading, any_graph, asked, exam, marks
 from dreamlift.learn.judge import Judge, JudgeShape, load_judge
@@ -30,7 +31,6 @@ from dreamlift.prior import Aligner
 from dreamlift.toybox.captions import TAUGHT_NOUNS
 from dreamlift.toybox.lists import among
 from dreamlift.views import Views
-from dreamlift.words import parse
 
 SMALL = JudgeShape((8, 16, 32, 16), (1, 1, 1), 4)
 N, R = len(TAUGHT_NOUNS), len(ROLES)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from learned import any_held
 
+from dreamlift.grammar import Graph, parse
 from dreamlift.phrases import phrase
 from dreamlift.toybox.captions import HELD_PAIRS, picture_graph, shape_graph, text_graph
 from dreamlift.toybox.drawable import drawable
@@ -25,7 +26,7 @@ from dreamlift.toybox.lists import (
     distinct,
     shapes_among,
 )
-from dreamlift.words import Graph, held, parse, tokens
+from dreamlift.words import held, tokens
 
 GALLERY = (
     "a small red cube is sitting on top of a large blue cube",

@@ -11,6 +11,7 @@ from conftest import rng
 from toys import field, made
 
 from dreamlift.cameras import Cameras, orbit
+from dreamlift.grammar import Graph, parse
 from dreamlift.learn.pictures import compose
 from dreamlift.render.trace import trace
 from dreamlift.scene import Shot
@@ -23,7 +24,7 @@ from dreamlift.toybox.mesh import mesh
 from dreamlift.toybox.patterns import PATTERNS
 from dreamlift.toybox.scenes import ToyScene, toy_scene
 from dreamlift.views import Views
-from dreamlift.words import COLOURS, Graph, parse
+from dreamlift.words import COLOURS
 from dreamlift.words import PATTERNS as SAID
 
 TWO = ("striped", "spotted", "checkered")
@@ -258,6 +259,22 @@ def test_training_pictures_have_the_colours_of_the_toy_scene():
             full = toy.alpha[k, ..., 0] > 0.99
             apart = (pictures.x[0] - toy.color[k])[full].abs().amax(-1)
             assert apart.mean() < 0.01 and (apart < 0.15).float().mean() > 0.97, word
+
+
+def test_each_lens_has_the_colour_that_is_said_of_it():
+    for text in ("blue glasses", "a cat wearing blue glasses"):
+        built = made(text, 3)
+        said = parse(f"{text}, left lens is red, right is green")
+        plain = paint.coat(built, parse(text), random.Random(1)).base
+        coat = paint.coat(built, said, random.Random(1)).base
+        names = [part.name for part in built.parts]
+        left, right = names.index("left lens"), names.index("right lens")
+        red, green = coat[left], coat[right]
+        assert red[0] > 0.5 > red[1] and green[1] > max(green[0], green[2])
+        rest = [k for k in range(len(names)) if k not in (left, right)]
+        assert torch.equal(coat[rest], plain[rest])
+        y = [float(b[:, 1].mean()) for b in (built.boxes[left], built.boxes[right])]
+        assert y[0] > y[1]  # its own left is +y
 
 
 # What was before

@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dreamlift.grammar import Graph, parse
 from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.toybox.colours import NAMED
 from dreamlift.views import Views, direction
-from dreamlift.words import Graph, parse
 
 ALBEDO = Views(shares=(1.0, 0.0, 0.0))
 LIT = Views(shares=(0.0, 1.0, 0.0))

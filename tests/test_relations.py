@@ -8,6 +8,7 @@ import pytest
 import torch
 from toys import apart, box_of, field, made, size, solids
 
+from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.toybox.anchors import face, mouth
 from dreamlift.toybox.captions import picture_graph
 from dreamlift.toybox.compose import Built, build
@@ -16,7 +17,6 @@ from dreamlift.toybox.extent import bounds, radius, support
 from dreamlift.toybox.meaning import meant
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.roles import DRESS, MOST_SOLIDS, able, figures
-from dreamlift.words import Graph, Link, Thing, parse
 
 RELATIONS = (
     "wearing", "holding", "eating", "riding", "in", "made of", "left of", "right of", "behind",

@@ -113,3 +113,16 @@ def test_a_prior_that_is_broken_is_bad_input(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=f"The prior in {folder} cannot be loaded: "):
             source_of(folder, "cpu").load("cpu")
         (folder / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a mug", "'mug', but has never seen such an object. Nearest it has seen: "),
+        ("a cone in a cube", "'in', but has never seen such a relation. Nearest it has seen: on "),
+        ("a striped cone", "'striped', but has never seen such a pattern. Nearest it has seen: ra"),
+    ],
+)
+def test_what_the_weights_have_not_seen_is_refused(words: Path, prompt: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        source_of(words, "cpu").check(prompt)

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from dreamlift.grammar import parse
 from dreamlift.learn import tower
 from dreamlift.learn.tower import SLOTS, Reader, sentences, truth
 from dreamlift.priors.text import TextTower, TowerShape, batch, load_tower
-from dreamlift.words import CONTEXT, IDS, PAD, VIEWS, parse
+from dreamlift.words import CONTEXT, IDS, PAD, VIEWS
 
 SMALL = TowerShape(width=16, heads=2, layers=1)
 

@@ -8,13 +8,14 @@ import torch
 from toys import field, grid, inside, made, size, solids
 
 from dreamlift.geometry.primitives import ball, box, cone, rod, torus
+from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.extent import bounds, radius, support, surface
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.objects import mirrored
 from dreamlift.toybox.roles import BODIES, MOST_SOLIDS, SHAPES
-from dreamlift.words import FRONTED, NOUNS, Graph, Link, Thing, held, parse
+from dreamlift.words import FRONTED, NOUNS, held
 
 RELATIONS = ("on top of", "next to", "wearing", "on stilts", "in the shape of")
 

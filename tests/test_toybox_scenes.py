@@ -11,6 +11,7 @@ from toys import field, made, size
 
 from dreamlift.cameras import Cameras, orbit
 from dreamlift.geometry.mesh import Surface
+from dreamlift.grammar import parse
 from dreamlift.lights import Light
 from dreamlift.scene import Shot
 from dreamlift.toybox import paint
@@ -18,7 +19,7 @@ from dreamlift.toybox.colours import NAMED, named
 from dreamlift.toybox.compose import build
 from dreamlift.toybox.mesh import mesh, names
 from dreamlift.toybox.scenes import ToyScene, toy_scene
-from dreamlift.words import COLOURS, parse
+from dreamlift.words import COLOURS
 
 # Paint
 

@@ -13,12 +13,12 @@ from dreamlift.cameras import FRAME
 from dreamlift.geometry.points import Points
 from dreamlift.geometry.primitives import ball
 from dreamlift.geometry.uv import sample
+from dreamlift.grammar import parse
 from dreamlift.toybox.compose import Built, Part
 from dreamlift.toybox.mesh import mesh
 from dreamlift.toybox.paint import coat
 from dreamlift.toybox.scenes import ToyScene, toy_scene
 from dreamlift.toybox.truth import grid, pictured, points, write_grid
-from dreamlift.words import parse
 
 
 def scene(text: str, seed: int = 0) -> ToyScene:

@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 
+from dreamlift.grammar import Graph, Link, Thing, owners, parse
 from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.captions import picture_graph, text_graph
 from dreamlift.words import (
@@ -15,19 +16,16 @@ from dreamlift.words import (
     NOUNS,
     NULL,
     PAD,
+    PATTERNS,
     RELATIONS,
     SYNONYMS,
     VOCABULARY,
     WORDS,
-    Graph,
-    Link,
-    Thing,
     UnknownWord,
     held,
     nearest,
-    owners,
-    parse,
     split,
+    strange,
     tokens,
     untextured,
 )
@@ -84,6 +82,27 @@ MEANINGS = {
     "a cat wearing a pair of sunglasses": Graph(
         (Thing("cat"), Thing("sunglasses")), (Link("wearing", 0, 1),)
     ),
+    "an avocado chair (a chair imitating an avocado)": Graph(
+        (Thing("chair"), Thing("avocado")), (Link("in the shape of", 0, 1),)
+    ),
+    "a red mug hat next to a ball": Graph(
+        (Thing("hat", "red"), Thing("mug"), Thing("ball")),
+        (Link("in the shape of", 0, 1), Link("next to", 1, 2)),
+    ),
+    "a multicolored rainbow pumpkin": Graph((Thing("pumpkin", pattern="rainbow"),)),
+    "an elaborate fountain": Graph((Thing("fountain"),)),
+    "a small cube is sitting on top of a large ball. red on top, blue on bottom": Graph(
+        (Thing("cube", "red", "small"), Thing("ball", "blue", "large")),
+        (Link("on top of", 0, 1),),
+    ),
+    "a pair of 3d glasses, left lens is red right is blue": Graph(
+        (Thing("sunglasses", lenses=("red", "blue")),)
+    ),
+    "a cat wearing yellow glasses, right lens is green, left side view": Graph(
+        (Thing("cat"), Thing("sunglasses", "yellow", lenses=(None, "green"))),
+        (Link("wearing", 0, 1),),
+        "left side view",
+    ),
     "a cactus planted in a clay pot": Graph((Thing("cactus"), Thing("pot")), (Link("in", 0, 1),)),
 }
 
@@ -101,6 +120,9 @@ MISTAKES = {
     "a red wearing a hat": "noun is missing before 'wearing'",
     "a cube a ball": "How do 'cube' and 'ball' belong together",
     "a cube side": "'side' does not fit here",
+    "a red cube on a ball, blue on top": "cube at the top is red, and then it is blue",
+    "a red cube, blue on top": "noun is missing before 'on'",
+    "a cat, left lens is red": "'left' does not fit here",
     "a hat on a cube on a ball on a ring on a mug": "5 things; 4 is the most",
 }
 
@@ -137,6 +159,9 @@ def test_word_ids_are_what_shipped_weights_were_trained_on() -> None:
     assert (IDS["cube"], IDS["stilts"], IDS["moon"]) == (41, 57, 129)
     assert zlib.crc32(" ".join(WORDS[:218]).encode()) == 20181786
     assert WORDS[218:220] == ("clay", "planted")
+    assert WORDS[220:] == (
+        "glasses", "elaborate", "multicolored", "multicoloured", "lens", "bottom",
+    )  # fmt: skip
     assert len(WORDS) == len(set(WORDS)) <= VOCABULARY
 
 
@@ -191,3 +216,16 @@ def test_an_untextured_caption_says_no_colour() -> None:
     assert parse(phrase(graph)) == graph
     said = untextured("a photo of a red dragon with a striped tail")
     assert said == "an untextured dragon with a tail"
+    lenses = untextured("a pair of 3d glasses, left lens is red right is blue")
+    assert lenses == "an untextured pair of 3d glasses"
+    stacked = "a small red cube on a large blue cube. red on top, blue on bottom"
+    assert untextured(stacked) == "an untextured small cube on a large cube"
+    assert untextured("a red cone on top of a blue ball") == "an untextured cone on top of a ball"
+
+
+def test_words_of_what_a_model_never_saw_are_strange() -> None:
+    words = strange(("cube", "corgi", "santa hat"), ("on top of", "in the shape of"), ("rainbow",))
+    assert {"wooden", "holding", "moon", "traffic", "kitten"} <= words
+    known = "a cute puppy in the shape of red multicoloured santa hat left side view".split()
+    assert not words & set(known)
+    assert not strange(NOUNS, tuple(RELATIONS), PATTERNS)

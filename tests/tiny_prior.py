@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from dreamlift.export import Finish
+from dreamlift.grammar import parse
 from dreamlift.prior import Prior
 from dreamlift.priors.oracle import Oracle
 from dreamlift.priors.source import Source
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 SCHEDULER = {
     "_class_name": "Cosine",
@@ -22,6 +22,7 @@ SCHEDULER = {
 VOCABULARY = {
     "nouns": ["cube", "ball", "cone", "frog", "stilts"],
     "relations": ["on top of", "on stilts"],
+    "patterns": ["rainbow"],
 }
 FINISH = Finish(resolution=32, faces=600, texture=64, frames=2, size=16)
 """An object brought out in a tenth of a second."""

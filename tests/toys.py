@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from dreamlift.geometry.primitives import Solid, distance, pack
+from dreamlift.grammar import parse
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.extent import Array, bounds, radius, skin, support
-from dreamlift.words import parse
 
 
 def made(text: str, seed: int = 0) -> Built:

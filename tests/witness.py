@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dreamlift.evaluate.look import BACKGROUND
 from dreamlift.geometry.mesh import Surface
+from dreamlift.grammar import parse
 from dreamlift.toybox.colours import NAMED
-from dreamlift.words import COLOURS, parse
+from dreamlift.words import COLOURS
 
 FACE = torch.tensor([0.91, 0.39, 0.03])
 """The colour of a snowman's nose."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dreamlift.errors import BadInput
 from dreamlift.evaluate import look
+from dreamlift.grammar import parse
 from dreamlift.learn.judge import load_judge
 from dreamlift.learn.slots import fronted
 from dreamlift.metrics import mistaken, r_precision, share_called
@@ -26,7 +27,6 @@ from dreamlift.prior import Aligner
 from dreamlift.scene import Scene
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among, shapes_among
-from dreamlift.words import parse
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "judge"
 FRONT = 0

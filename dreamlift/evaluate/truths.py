@@ -25,6 +25,7 @@ from dreamlift.evaluate.judging import (
 )
 from dreamlift.evaluate.judging import seen as pictures_of
 from dreamlift.geometry.mesh import Surface
+from dreamlift.grammar import parse
 from dreamlift.guidance.prompts import Directed, Sentence, sided
 from dreamlift.guidance.sampling import levels, trajectory
 from dreamlift.guidance.scores import cfg
@@ -34,7 +35,7 @@ from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh, load_mesh
 from dreamlift.toybox.mesh import mesh
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse, untextured
+from dreamlift.words import untextured
 
 SCALE, STEPS = 5.0, 16
 """Guidance and DDIM steps of the prior's own pictures."""

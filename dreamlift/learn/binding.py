@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamlift.grammar import parse
 from dreamlift.toybox.colours import NAMED
-from dreamlift.words import parse
 
 PROMPTS = (
     "a red cube on top of a blue cylinder",

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dreamlift.grammar import Graph, Thing
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pictures, Pool
@@ -26,7 +27,7 @@ from dreamlift.priors.text import load_tower
 from dreamlift.toybox.captions import neighbours
 from dreamlift.toybox.lists import canonical
 from dreamlift.views import Views, direction
-from dreamlift.words import CONTEXT, VIEWS, Graph, Thing, held, tokens
+from dreamlift.words import CONTEXT, VIEWS, held, tokens
 
 
 @dataclass(frozen=True)

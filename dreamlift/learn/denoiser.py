@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras, orbit
 from dreamlift.diffusion import Cosine, add_noise, ddim, eps_from_v, velocity
+from dreamlift.grammar import owners
 from dreamlift.learn.binding import PROMPTS, binding
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
@@ -30,9 +31,9 @@ from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.phrases import phrase
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS
+from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, owners, tokens
+from dreamlift.words import CONTEXT, tokens
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -270,7 +271,7 @@ def ship(unet: Any, tower: TextTower, folder: Path) -> None:
         "num_train_timesteps": int(CLOCK) + 1,
         "prediction_type": "v_prediction",
     }
-    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS}
+    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
     for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", known)):
         path = folder / f"{name}.json"
         path.parent.mkdir(exist_ok=True)

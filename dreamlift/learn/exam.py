@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamlift.grammar import Graph
 from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
 from dreamlift.learn.slots import BESIDE, PLAYED, ROLES, answers, azimuth_bins, fronted
@@ -21,7 +22,6 @@ from dreamlift.toybox.captions import (
     shape_graph,
 )
 from dreamlift.toybox.lists import canonical
-from dreamlift.words import Graph
 
 EVERY_PAIR = {r: [*TRAINED_PAIRS[r], *HELD_PAIRS[r]] for r in DRAWN_RELATIONS}
 SHARES: dict[str | None, float] = {

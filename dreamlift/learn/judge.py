@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from dreamlift.grammar import parse
 from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, asked, exam, marks
@@ -26,7 +27,6 @@ from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, LINKS, PAINTS, ROLES, indicator
 from dreamlift.toybox.captions import TAUGHT_NOUNS
-from dreamlift.words import parse
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dreamlift.cameras import Cameras
 from dreamlift.geometry.primitives import pack
+from dreamlift.grammar import Graph
 from dreamlift.lights import Light, shade
 from dreamlift.phrases import colourless
 from dreamlift.render.trace import Traced, trace
@@ -25,7 +26,6 @@ from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.paint import coat, colour, look_up, stacked
 from dreamlift.views import Views, direction
-from dreamlift.words import Graph
 
 THINGS = 2
 """Things of a drawn scene, at most."""

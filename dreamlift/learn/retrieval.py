@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.phrases import phrase
 from dreamlift.prior import Aligner
 from dreamlift.toybox.captions import (
@@ -25,7 +26,6 @@ from dreamlift.toybox.captions import (
 from dreamlift.toybox.lists import Category, among, shapes_among
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.views import Views
-from dreamlift.words import Graph, Link, Thing
 
 CATEGORIES: tuple[Category, ...] = ("single", "trained pair", "held-out pair")
 

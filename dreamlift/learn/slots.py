@@ -13,9 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
+from dreamlift.grammar import Graph, Thing
 from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS
 from dreamlift.toybox.lists import canonical
-from dreamlift.words import COLOURS, FRONTED, Graph, Thing
+from dreamlift.words import COLOURS, FRONTED
 
 NOTHING = "nothing"
 PAINTS = (*COLOURS, "rainbow")

@@ -14,21 +14,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dreamlift.grammar import Graph, owners
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.phrases import phrase
 from dreamlift.priors.text import TextTower, TowerShape, batch
 from dreamlift.toybox.captions import picture_graph, text_graph
-from dreamlift.words import (
-    COLOURS,
-    CONTEXT,
-    NOUNS,
-    PATTERNS,
-    RELATIONS,
-    SIZES,
-    VIEWS,
-    Graph,
-    owners,
-)
+from dreamlift.words import COLOURS, CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "noun": NOUNS, "colour": COLOURS, "size": SIZES, "pattern": PATTERNS,

@@ -5,7 +5,6 @@ nearest words it has.
 """
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -16,50 +15,29 @@ from dreamlift.diffusion import Cosine
 from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, UnknownWord, nearest, parse
+from dreamlift.words import CONTEXT, WORDS, UnknownWord, nearest, singular, split, strange
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
 
 
 class Words:
-    """The frozen text tower, for captions that the weights have seen the words of."""
+    """The frozen text tower, for captions of words that the weights have seen in pictures."""
 
-    def __init__(
-        self, tower: TextTower, nouns: tuple[str, ...], relations: tuple[str, ...]
-    ) -> None:
-        self.tower, self.nouns, self.relations = tower, nouns, relations
+    def __init__(self, tower: TextTower, strange: frozenset[str] = frozenset()) -> None:
+        self.tower, self.strange = tower, strange
 
     def __call__(self, text: str) -> Embedding:
         """Token features of a caption, or of nothing. Raises UnknownWord, ValueError."""
-        if text:
-            self.check(text)
+        for word in split(text):
+            if singular(word) in self.strange:
+                known = [w for w in WORDS if w not in self.strange and len(w) > 2]
+                raise UnknownWord(
+                    f"The embedded prior knows the word {word!r}, but no picture has shown it. "
+                    f"Nearest it has seen: {', '.join(nearest(word, known))}. Use one of these, "
+                    "or a prior with an open vocabulary."
+                )
         features, mask = self.tower.encode([text], CONTEXT)
         return {"tokens": features[0], "mask": mask[0].float()}
-
-    def check(self, text: str) -> None:
-        """Refuse a caption whose things or relations these weights have no picture of."""
-        refuse_unseen(text, self.nouns, self.relations)
-
-
-def refuse_unseen(text: str, nouns: tuple[str, ...], relations: tuple[str, ...]) -> None:
-    """UnknownWord, ValueError for a caption that cannot be read or names what was never seen."""
-    graph = parse(text)
-    said = [(thing.noun, nouns, "object") for thing in graph.things]
-    said += [(link.relation, relations, "relation") for link in graph.links]
-    for word, known, kind in said:
-        if word not in known:
-            raise UnknownWord(
-                f"The embedded prior knows the word {word!r}, but has never seen such an "
-                f"{kind}. Nearest it has seen: {', '.join(nearest(word, known))}. Use one of "
-                "these, or a prior with an open vocabulary."
-            )
-
-
-@cache
-def trained(folder: Path = WEIGHTS) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The nouns and relations that a prior's weights have seen pictures of."""
-    known = json.loads((folder / "vocabulary.json").read_text())
-    return tuple(known["nouns"]), tuple(known["relations"])
 
 
 def embedded(
@@ -74,7 +52,8 @@ def embedded(
             f"The embedded prior's weights are not in {folder}. Install the package again, or "
             "train them with `dreamlift train text-to-image`."
         )
-    nouns, relations = trained(folder)
+    known = json.loads((folder / "vocabulary.json").read_text())
+    unseen = strange(known["nouns"], known["relations"], known["patterns"])
     tower = load_tower(folder / "tower").to(device)
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -83,5 +62,4 @@ def embedded(
     )
     cast(nn.Module, unet).to(device)
     dtype = best_dtype(device) if dtype is None else dtype
-    words = Words(tower, nouns, relations)
-    return Pixel(unet, words, Cosine(), "v_prediction", dtype=dtype)
+    return Pixel(unet, Words(tower, unseen), Cosine(), "v_prediction", dtype=dtype)

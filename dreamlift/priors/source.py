@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
 from dreamlift.prior import Prior
-from dreamlift.priors.embedded import WEIGHTS, embedded, refuse_unseen, trained
+from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.seen import seen
 from dreamlift.words import CONTEXT, split, untextured
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -53,9 +54,8 @@ class Source:
                 "English words in the letters a to z."
             )
         _refuse_long(prompt)
-        nouns, relations = trained(self.folder)
         try:
-            refuse_unseen(prompt, nouns, relations)
+            seen(self.folder).refuse(prompt)
             bare = untextured(prompt)
         except ValueError as error:
             raise BadInput(str(error)) from error

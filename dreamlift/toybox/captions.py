@@ -6,21 +6,12 @@ Held-out compositions (`words.held`) are never drawn, whatever the colours, size
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from dreamlift.words import (
-    COLOURS,
-    NOUNS,
-    PATTERNS,
-    RELATIONS,
-    SIZES,
-    VIEWS,
-    Graph,
-    Link,
-    Thing,
-    held,
-)
+from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS, held
 
 TAUGHT_NOUNS = NOUNS[:17]
 """What the models of this version are shown; the toybox has toys for every noun."""
+TAUGHT_PATTERNS = ("rainbow",)
 SHAPES = ("chair", "table", "mug", "snowman", "frog", "hat")
 BODIES = tuple(n for n in TAUGHT_NOUNS if n not in ("chair", "table", "stilts"))
 SOLIDS = TAUGHT_NOUNS[:6]

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dreamlift.geometry.primitives import Solid
+from dreamlift.grammar import Graph
 from dreamlift.toybox.around import behind, left, ride, right
 from dreamlift.toybox.bodies import draw
 from dreamlift.toybox.colours import Colour
@@ -23,7 +24,6 @@ from dreamlift.toybox.meaning import meant
 from dreamlift.toybox.objects import count
 from dreamlift.toybox.place import Yard
 from dreamlift.toybox.roles import MOST_SOLIDS
-from dreamlift.words import Graph
 
 WHOLE = (0.97, 1.03)
 """Radii to which what is larger is shrunk."""

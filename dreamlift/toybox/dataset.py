@@ -27,6 +27,7 @@ from dreamlift.captures import (
 )
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
+from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.io.collection import FILES, OUTPUTS, PICTURES, Output, Picture, entries, fill
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.ply import write_points
@@ -38,7 +39,7 @@ from dreamlift.toybox.mesh import mesh, names
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.scenes import ToyScene, toy_scene
 from dreamlift.toybox.truth import grid, pictured, points, write_grid
-from dreamlift.words import COLOURS, PATTERNS, RELATIONS, SIZES, Graph, Link, Thing, held, parse
+from dreamlift.words import COLOURS, PATTERNS, RELATIONS, SIZES, held
 
 World: TypeAlias = Literal["taught", "whole"]
 

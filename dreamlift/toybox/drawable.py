@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 
 from dreamlift.errors import BadInput
+from dreamlift.grammar import Graph, Link
 from dreamlift.toybox.dress import sweater
 from dreamlift.toybox.imitate import imitation
 from dreamlift.toybox.meaning import BUILT, meant
@@ -13,7 +14,7 @@ from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.objects import Piece, count
 from dreamlift.toybox.poses import opened
 from dreamlift.toybox.roles import DRESS, MOST_SOLIDS, able, sample
-from dreamlift.words import PATTERNS, Graph, Link
+from dreamlift.words import PATTERNS
 
 MOST = {"holding": 2, "eating": 1, "riding": 1, "in": 1}
 """How many things one subject can have in a relation."""

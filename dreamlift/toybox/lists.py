@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal, TypeAlias
 
+from dreamlift.grammar import Graph, Thing, parse
 from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.captions import neighbours
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, Graph, Thing, held, parse
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, held
 
 Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
 

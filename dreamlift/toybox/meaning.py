@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from dreamlift.grammar import Graph, Link
 from dreamlift.toybox.roles import (
     BOARDS,
     HANDY,
@@ -13,7 +14,6 @@ from dreamlift.toybox.roles import (
     wearers,
     worn,
 )
-from dreamlift.words import Graph, Link
 
 BUILT = ("in the shape of", "made of")
 """Two things that are one body."""

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
+from dreamlift.grammar import Graph
 from dreamlift.toybox.colours import named
 from dreamlift.toybox.compose import Built
 from dreamlift.toybox.patterns import PATTERNS, Pattern
-from dreamlift.words import Graph
+from dreamlift.words import LENSES
 
 WORDS = tuple(PATTERNS)
 """In a part's paint the first is 1; 0 is plain."""
@@ -49,6 +50,10 @@ def coat(built: Built, graph: Graph, rng: random.Random) -> Coat:
     """
     said = {i: named(thing.colour, rng) for i, thing in enumerate(graph.things) if thing.colour}
     base = torch.tensor([said.get(p.thing, p.colour) if p.main else p.colour for p in built.parts])
+    for k, part in enumerate(built.parts):
+        for lens, word in zip(LENSES, graph.things[part.thing].lenses, strict=True):
+            if word is not None and part.name == lens:
+                base[k] = torch.tensor(named(word, rng))
     n = len(base)
     painted = Coat(
         base,

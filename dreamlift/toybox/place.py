@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from dreamlift.geometry.primitives import Solid, box, cylinder
+from dreamlift.grammar import Graph
 from dreamlift.toybox.bodies import SIZES, STRETCH, WORN, Body, body_of, draw, stretched
 from dreamlift.toybox.colours import named, some
 from dreamlift.toybox.dress import DRESSED
@@ -17,7 +18,6 @@ from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.objects import Toy, piece, volume
 from dreamlift.toybox.objects_made import WOOD
 from dreamlift.toybox.poses import opened, reaching
-from dreamlift.words import Graph
 
 RIDER = (0.55, 0.72)
 """Radii of a thing on top of another when nothing is said of either's size."""

@@ -6,12 +6,12 @@ from typing import final
 import torch
 
 from dreamlift.geometry.primitives import pack
+from dreamlift.grammar import Graph
 from dreamlift.lights import shade
 from dreamlift.render.trace import Traced, trace
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.paint import Coat, coat, colour, stacked
-from dreamlift.words import Graph
 
 
 @final

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import orbit
+from dreamlift.grammar import parse
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.lights import Light
 from dreamlift.scene import Shot
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import parse
 
 SIDES = ("front", "left side", "right side", "back", "overhead")
 AZIMUTHS = (0.0, 90.0, -90.0, 180.0, 0.0)

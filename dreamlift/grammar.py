@@ -1,0 +1,236 @@
+"""What the embedded world's captions mean.
+
+A caption names a subject and at most three more things, each bound to an earlier one by a relation:
+
+    a small red cube is sitting on top of a large blue cube, left side view
+    a chair in the shape of an avocado
+    a dog wearing a red hat, blue scarf
+
+`parse` reads a sentence into a `Graph` (what is meant); `phrases.phrase` writes one.
+"""
+
+from dataclasses import dataclass, replace
+
+from dreamlift.words import (
+    ARTICLES,
+    COLOURS,
+    DECORATION,
+    ELABORATE,
+    LATER,
+    MORE,
+    MULTICOLORED,
+    NEUTRAL,
+    NOUNS,
+    PATTERNS,
+    RELATIONS,
+    SIZES,
+    SYNONYMS,
+    UNTEXTURED,
+    VIEWS,
+    singular,
+    split,
+    tokens,
+)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A noun and what is said of it; None: nothing is said."""
+
+    noun: str
+    colour: str | None = None
+    size: str | None = None
+    pattern: str | None = None
+    lenses: tuple[str | None, str | None] = (None, None)
+    """Colours of the left and the right lens of sunglasses."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """things[subject] `relation` things[object]."""
+
+    relation: str
+    subject: int
+    object: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a caption means; things[0] is its subject. "on stilts" links to a thing "stilts"."""
+
+    things: tuple[Thing, ...]
+    links: tuple[Link, ...] = ()
+    view: str | None = None
+    untextured: bool = False
+
+    @property
+    def subject(self) -> Thing:
+        return self.things[0]
+
+
+def _matcher(table: dict[str, str]) -> list[tuple[list[str], str]]:
+    rows = [(split(surface), meaning) for surface, meaning in table.items()]
+    return sorted(rows, key=lambda row: -len(row[0]))
+
+
+_NOUNS = _matcher({**{n: n for n in NOUNS}, **SYNONYMS, **LATER})
+_RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways})
+_VIEWS = _matcher({v: v for v in VIEWS} | {"top view": "overhead view"})
+_SKIP = _matcher(
+    {n: "" for n in NEUTRAL + DECORATION + MORE + ELABORATE} | {"highly detailed 3d model": ""}
+)
+
+
+def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tuple[str, int] | None:
+    """The longest entry of a table that starts at `at`: (meaning, its length)."""
+    for surface, meaning in table:
+        if words[at : at + len(surface)] == surface:
+            return meaning, len(surface)
+    return None
+
+
+@dataclass
+class _Reader:
+    """The state of reading one caption from left to right."""
+
+    words: list[str]
+    owner: list[int]  # which thing each word describes; -1: none
+    things: list[Thing]
+    links: list[Link]
+    said: dict[str, str]  # adjectives that wait for their noun
+    waiting: list[int]  # where they stand
+    relation: str | None = None
+    subject: int = 0
+    view: str | None = None
+    untextured: bool = False
+
+    def relate(self, relation: str, at: int, length: int) -> None:
+        if not self.things or self.said or self.relation:
+            before = " ".join(self.words[at : at + length])
+            raise ValueError(f"A noun is missing before {before!r}.")
+        self.relation, self.subject = relation, len(self.things) - 1
+        if relation == "on stilts":
+            self.add("stilts", at + length - 1, 1)
+
+    def add(self, noun: str, at: int, length: int) -> None:
+        if self.things and self.relation is None:
+            if not self.links:
+                raise ValueError(
+                    f"How do {self.things[0].noun!r} and {noun!r} belong together? Say it with a "
+                    "relation: on top of, next to, wearing, in the shape of."
+                )
+            self.relation, self.subject = self.links[-1].relation, self.links[-1].subject
+        if self.relation is not None:
+            relation = "on stilts" if noun == "stilts" else self.relation
+            self.links.append(Link(relation, self.subject, len(self.things)))
+        for place in [*self.waiting, *range(at, at + length)]:
+            self.owner[place] = len(self.things)
+        said = self.said.get
+        self.things.append(Thing(noun, said("colour"), said("size"), said("pattern")))
+        self.said, self.waiting, self.relation = {}, [], None
+
+    def describe(self, word: str, at: int) -> None:
+        slot = "colour" if word in COLOURS else "size" if word in SIZES else "pattern"
+        self.said[slot] = "rainbow" if word in MULTICOLORED else word
+        self.waiting.append(at)
+
+    def compound(self, at: int) -> int:
+        """Read "an avocado chair", a chair in the shape of an avocado; its length, or 0."""
+        shape = _take(self.words, at, _NOUNS)
+        body = _take(self.words, at + shape[1], _NOUNS) if shape else None
+        if self.things or not shape or not body:
+            return 0
+        self.add(body[0], at + shape[1], body[1])
+        self.relation = "in the shape of"
+        self.add(shape[0], at, shape[1])
+        return shape[1] + body[1]
+
+    def lens(self, at: int) -> int:
+        """Read "left lens is red", or then "right is blue"; how many words it was, or 0."""
+        said = [w for w in self.words[at : at + 5] if w not in ("is", "lens", ",")][:2]
+        if not self.things or len(said) < 2 or said[0] not in ("left", "right"):
+            return 0
+        last = self.things[-1]
+        colour, side = said[1], ("left", "right").index(said[0])
+        named = "lens" in self.words[at : at + 2] or last.lenses != (None, None)
+        if last.noun != "sunglasses" or colour not in COLOURS or not named:
+            return 0
+        lenses = (colour, last.lenses[1]) if side == 0 else (last.lenses[0], colour)
+        self.things[-1] = replace(last, lenses=lenses)
+        length = self.words.index(colour, at) + 1 - at
+        self.owner[at : at + length] = [len(self.things) - 1] * length
+        return length
+
+    def place(self, at: int) -> int:
+        """Read "red on top" or "blue on bottom", said after both; how many words it was, or 0.
+
+        The colour is of the upper or lower thing, which must not have been given another.
+        """
+        end = self.words[at + 1 : at + 4]
+        if self.words[at] not in COLOURS or end[:2] not in (["on", "top"], ["on", "bottom"]):
+            return 0
+        stacked = [link for link in self.links if link.relation == "on top of"]
+        if end[2:] == ["of"] or not stacked:
+            return 0
+        index = stacked[-1].subject if end[1] == "top" else stacked[-1].object
+        thing = self.things[index]
+        if thing.colour not in (None, self.words[at]):
+            raise ValueError(
+                f"The {thing.noun} at the {end[1]} is {thing.colour}, and then it is "
+                f"{self.words[at]}. Say one of them."
+            )
+        self.things[index] = replace(thing, colour=self.words[at])
+        self.owner[at] = index
+        return 3
+
+    def take(self, at: int) -> int:
+        """Read what starts at word `at`; how many words it was."""
+        word = self.words[at]
+        for clause in (self.lens, self.place, self.compound):
+            if length := clause(at):
+                return length
+        if found := _take(self.words, at, _RELATIONS):
+            self.relate(found[0], at, found[1])
+        elif word == "of" and self.owner[at - 1] >= 0:  # a vase of flowers
+            self.relate("with", at, 1)
+        elif found := _take(self.words, at, _VIEWS):
+            self.view = found[0]
+        elif found := _take(self.words, at, _NOUNS):
+            self.add(found[0], at, found[1])
+        elif found := _take(self.words, at, _SKIP):
+            pass
+        elif word in COLOURS + SIZES + PATTERNS + MULTICOLORED:
+            self.describe(word, at)
+        elif word == UNTEXTURED:
+            self.untextured = True
+        elif word not in (*ARTICLES, "is", "and", ","):
+            raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.")
+        return found[1] if found else 1
+
+
+def _read(text: str) -> _Reader:
+    tokens(text)
+    words = [singular(word) for word in split(text)]
+    reader = _Reader(words, [-1] * len(words), [], [], {}, [])
+    at = 0
+    while at < len(words):
+        at += reader.take(at)
+    if not reader.things or reader.said or reader.relation:
+        raise ValueError(
+            f"The caption {text!r} needs a noun{' at its end' if reader.things else ''}, for "
+            "example 'a red cube on top of a blue ball'."
+        )
+    if len(reader.things) > 4:
+        raise ValueError(f"The caption names {len(reader.things)} things; 4 is the most.")
+    return reader
+
+
+def parse(text: str) -> Graph:
+    """What a caption means. Raises UnknownWord or ValueError for what it cannot read."""
+    reader = _read(text)
+    return Graph(tuple(reader.things), tuple(reader.links), reader.view, reader.untextured)
+
+
+def owners(text: str) -> list[int]:
+    """For each token of a caption, the index of the thing it names or describes; -1: neither."""
+    return _read(text).owner
