@@ -1,0 +1,129 @@
+"""The prior's own pictures of a list of prompts, judged: what can be said of a prior before any 3D.
+
+    python -m bench.pictures OUT --list tune [--scales 1 3 7.5 20] [--limit 4] [--prior FOLDER]
+
+Of every prompt four pictures from around, the first of them what `dreamlift image` ends with. The
+judge must rank the prompt first among its neighbours (toybox/lists.py): by one picture, and by the
+four together. True renders of the prompt's toy stand beside them. OUT/pictures.json holds the
+figures with 95 % intervals over prompts, OUT/SCALE.png the pictures. It can be stopped and started
+again.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamlift.cameras import orbit
+from dreamlift.evaluate.figures import figure
+from dreamlift.evaluate.judging import Judge, captions, shipped_judge
+from dreamlift.export import key_light
+from dreamlift.grammar import parse
+from dreamlift.guidance.prompts import Sentence
+from dreamlift.guidance.sampling import levels, trajectory
+from dreamlift.guidance.scores import cfg
+from dreamlift.io.atomic import atomic
+from dreamlift.io.images import contact_sheet, load_image, save_png
+from dreamlift.prior import Prior
+from dreamlift.priors.source import source_of
+from dreamlift.scene import Shot
+from dreamlift.toybox import lists
+from dreamlift.toybox.scenes import toy_scene
+
+LISTS = {"tune": lists.TUNE, "held-out": lists.HELD_OUT}
+AZIMUTHS = torch.tensor([30.0, 120.0, 210.0, 300.0])
+BACKGROUND = 0.86
+
+
+def pictures(prior: Prior, prompt: str, scale: float, steps: int) -> Float[Tensor, "4 h w 3"]:
+    """From four sides, of one seed."""
+    shot = Shot(orbit(AZIMUTHS, torch.full_like(AZIMUTHS, 20.0)))
+    score = cfg(prior, Sentence(prior, prompt), Sentence(prior, ""), scale, clamp=1.0)
+    like = prior.encode(torch.zeros(4, prior.size, prior.size, 3))
+    noise = torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
+    end = trajectory(score, noise, levels(steps), shot)[-1].x0
+    return prior.decode(end).clamp(0, 1).float()
+
+
+def truths(prompt: str) -> Float[Tensor, "4 h w 3"]:
+    """True renders from the same sides."""
+    cameras = orbit(AZIMUTHS, torch.full_like(AZIMUTHS, 20.0), size=128)
+    seen = toy_scene(parse(prompt), 0).render(Shot(cameras, key_light(cameras)))
+    return seen.over(torch.full((1, 1, 1, 3), BACKGROUND))
+
+
+@torch.no_grad()
+def marks(x: Float[Tensor, "4 h w 3"], prompt: str, judge: Judge) -> tuple[float, float]:
+    """Whether the prompt comes first: the share of single pictures, and by all four."""
+    scores = judge.embed_image(x) @ judge.embed_text(captions(prompt, textureless=False)).T
+    ahead = scores[:, :1] > scores[:, 1:]
+    total = scores.sum(0)
+    return float(ahead.all(1).float().mean()), float((total[0] > total[1:]).all())
+
+
+def table(found: dict[str, dict[str, tuple[float, float]]]) -> str:
+    """The figures of every scale, in Markdown."""
+    rows = ["| guidance | prompts | one picture | four pictures |", "| --- | --- | --- | --- |"]
+    for name, of in found.items():
+        one, four = (figure([pair[k] for pair in of.values()]) for k in (0, 1))
+        rows.append(f"| {name} | {len(of)} | {one} | {four} |")
+    return "\n".join(rows)
+
+
+def folder_of(out: Path, name: str) -> Path:
+    return out / name.replace(" ", "-")
+
+
+def sheet(out: Path, folder: Path, prompts: Sequence[str]) -> None:
+    """One picture of each prompt, the one from the front left, in OUT/SCALE.png."""
+    strips = [load_image(path)[..., :3] for path in sorted(folder.glob("*.png"))]
+    first = torch.stack([strip[:, : strip.shape[0]] for strip in strips])
+    large = first.repeat_interleave(2, 1).repeat_interleave(2, 2) if first.shape[1] < 128 else first
+    path = out / f"{folder.name}.png"
+    path.unlink(missing_ok=True)
+    save_png(path, contact_sheet(large, columns=10, labels=list(prompts)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Judge the prior's own pictures of a list.")
+    parser.add_argument("out", type=Path, help="folder of figures and pictures")
+    parser.add_argument("--list", choices=LISTS, required=True, help="which prompts")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 3.0, 7.5, 20.0])
+    parser.add_argument("--steps", type=int, default=16, help="of DDIM")
+    parser.add_argument("--limit", type=int, help="only the first prompts")
+    parser.add_argument("--prior", default="embedded", help="embedded, or a folder")
+    choices = parser.parse_args(arguments)
+    choices.out.mkdir(parents=True, exist_ok=True)
+    prior, judge = source_of(choices.prior, "cpu").load("cpu"), shipped_judge()
+    kept = choices.out / "pictures.json"
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    prompts = LISTS[choices.list][: choices.limit]
+    for scale in (None, *choices.scales):
+        name = "true renders" if scale is None else f"{scale:g}"
+        done = found.setdefault(name, {})
+        for prompt in prompts:
+            folder = folder_of(choices.out, name)
+            path = folder / f"{prompts.index(prompt):03d}.png"
+            if prompt in done and path.exists():
+                continue
+            x = truths(prompt) if scale is None else pictures(prior, prompt, scale, choices.steps)
+            folder.mkdir(exist_ok=True)
+            path.unlink(missing_ok=True)
+            save_png(path, torch.cat(list(x), 1))
+            done[prompt] = marks(x, prompt, judge)
+            with atomic(kept) as file:
+                file.write_text(json.dumps(found, indent=1) + "\n")
+            print(f"{name}  {len(done)}/{len(prompts)}  {prompt}  {done[prompt]}", flush=True)
+        sheet(choices.out, folder_of(choices.out, name), prompts)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
