@@ -166,7 +166,8 @@ def test_a_rectangle_covers_its_area_and_its_gradient_is_its_sides() -> None:
 def test_what_is_hidden_changes_nothing() -> None:
     """A small square behind a large one that is tilted, so that its colours and depths vary."""
     front, back = (
-        flat([[a, a], [b, a], [b, c], [a, c]], 1.0)[0] for a, b, c in ((3, 27, 25), (8, 19, 18))
+        flat([[a, a], [b, a], [b, c], [a, c]], 1.0)[0]
+        for a, b, c in ((3.2, 27.4, 25.1), (8.3, 19.2, 18.4))
     )
     front = front * torch.tensor([1.0, 1.4, 1.5, 1.1], dtype=torch.float64)[:, None]
     points = torch.cat([front, 3 * back])[None]
