@@ -76,7 +76,9 @@ def test_the_sphere_is_shared_out() -> None:
     unit, share = directions(16)
     assert float(share.sum()) == pytest.approx(1, rel=1e-6)
     torch.testing.assert_close((unit.mT * share) @ unit, torch.eye(3) / 3, atol=2e-3, rtol=0)
-    torch.testing.assert_close(unit[0], F.normalize(torch.tensor([1.0, 0.098, 10.15]), dim=0), atol=0.01, rtol=0)
+    torch.testing.assert_close(
+        unit[0], F.normalize(torch.tensor([1.0, 0.098, 10.15]), dim=0), atol=0.01, rtol=0
+    )
 
 
 def test_in_a_white_furnace_a_white_mirror_vanishes_and_nothing_makes_light() -> None:
@@ -87,7 +89,7 @@ def test_in_a_white_furnace_a_white_mirror_vanishes_and_nothing_makes_light() ->
         )
         for roughness in (0.3, 0.6, 1.0):
             metal = shade(white, degrees, [1.0] * 3, roughness, 1.0)
-            assert 0.4 < float(metal[0]) < 1.002
+            assert 0.3 < float(metal[0]) < 1.002  # one bounce: rough metal loses light
     black = shade(white, 0.0, [0.0] * 3, 0.1, 0.0)
     torch.testing.assert_close(black, torch.full((3,), 0.04), atol=1e-3, rtol=0)
 
@@ -116,8 +118,7 @@ def test_under_a_soft_sky_the_split_is_close_to_the_integral() -> None:
     for degrees, roughness, metallic in ((30.0, 0.5, 1.0), (20.0, 0.8, 0.3), (45.0, 0.3, 0.0)):
         expected = integral(picture, degrees, [0.7, 0.6, 0.9], roughness, metallic)
         found = shade(light, degrees, [0.7, 0.6, 0.9], roughness, metallic)
-        print(degrees, roughness, metallic, found / expected)
-        torch.testing.assert_close(found, expected, rtol=0.08, atol=0)
+        torch.testing.assert_close(found, expected, rtol=0.06, atol=0)
 
 
 def test_a_slope_of_light_lights_as_two_thirds_of_itself() -> None:
@@ -128,13 +129,17 @@ def test_a_slope_of_light_lights_as_two_thirds_of_itself() -> None:
     torch.testing.assert_close(light.diffuse(n)[:, 0], 1 + 2 / 3 * n[:, 0], atol=3e-3, rtol=0)
     sharp = light.mirrored(n, torch.zeros(20))
     torch.testing.assert_close(sharp[:, 1], 1 + n[:, 0], atol=0.02, rtol=0)
-    slopes = [float(((light.mirrored(n, torch.full((20,), r))[:, 0] - 1) * n[:, 0]).sum()) for r in BLURS]
+    slopes = [
+        float(((light.mirrored(n, torch.full((20,), r))[:, 0] - 1) * n[:, 0]).sum()) for r in BLURS
+    ]
     assert all(a > b for a, b in zip(slopes, slopes[1:], strict=False))  # rougher is flatter
 
 
 def test_gradients_reach_the_picture_and_the_material() -> None:
     picture = torch.rand(8, 16, 3, generator=rng(2)).requires_grad_()
-    base, rough, metal = (torch.rand(*s, generator=rng(3)).requires_grad_() for s in ((5, 3), (5,), (5,)))
+    base, rough, metal = (
+        torch.rand(*s, generator=rng(3)).requires_grad_() for s in ((5, 3), (5,), (5,))
+    )
     normal = F.normalize(torch.randn(5, 3, generator=rng(4)), dim=-1).requires_grad_()
     view = F.normalize(normal.detach() + 0.3 * torch.randn(5, 3, generator=rng(5)), dim=-1)
     shade_environment(base, normal, view, rough, metal, environment(picture)).sum().backward()
@@ -152,5 +157,5 @@ def test_the_table_is_nvdiffrecs() -> None:
     theirs = torch.frombuffer(bytearray(raw), dtype=torch.float32).reshape(256, 256, 2)
     small = F.avg_pool2d(theirs.permute(2, 0, 1)[None], 4)[0].permute(1, 2, 0)
     apart = (table() - small).abs()
-    print(apart.amax(), apart.mean(), apart[8:, 8:].amax(), (table() - small.transpose(0, 1)).abs().mean())
-    assert float(apart.mean()) < 0.02
+    # Their first rows, roughness below 0.03, are too sharp for the samples of either.
+    assert float(apart.mean()) < 0.002 and float(apart[8:, 8:].max()) < 0.01

@@ -72,7 +72,9 @@ def brdf(
     """What a surface sends from `light` to `view`, per steradian: both are unit and point away."""
     h = F.normalize(view + light, dim=-1)
     n_v = (normal * view).sum(-1).clamp_min(FLAT)
-    n_l, n_h, v_h = ((a * b).sum(-1).clamp_min(0) for a, b in ((normal, light), (normal, h), (view, h)))
+    n_l, n_h, v_h = (
+        (a * b).sum(-1).clamp_min(0) for a, b in ((normal, light), (normal, h), (view, h))
+    )
     alpha = roughness.square().clamp_min(FLAT)
     f0 = MIRROR * (1 - metallic[..., None]) + base * metallic[..., None]
     mirrored = fresnel(f0, v_h[..., None]) * (ggx(n_h, alpha) * smith(n_v, n_l, alpha))[..., None]

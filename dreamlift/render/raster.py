@@ -58,7 +58,7 @@ def interpolate(
     attributes: Float[Tensor, "v c"], faces: Int[Tensor, "f 3"], raster: Raster
 ) -> Float[Tensor, "b h w c"]:
     """What vertices hold, at every pixel; 0 where there is nothing. The fast twin where it can."""
-    if fast(attributes):
+    if fast(attributes) and fast(raster.barycentric):
         from dreamlift.render.raster_warp import interpolate_warp
 
         return interpolate_warp(attributes, faces, raster)

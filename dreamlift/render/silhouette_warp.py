@@ -105,6 +105,7 @@ def crossings_warp(points: Float[Tensor, "b v 3"], hinges: Hinges, raster: Raste
     given += [array(x.int(), wp.int32) for x in (hinges.first, hinges.opposite)]
     given += [wp.from_torch(raster.face), array(raster.depth, wp.float32)]
     keys = wp.from_torch(slots)
+    wp.load_module(device=wp.device_from_torch(device))  # before threads want it, all at once
 
     def draw(band: int, top: int, bottom: int) -> None:
         inputs = [*given, top, bottom, keys]
