@@ -15,6 +15,7 @@ from dreamlift.metrics import (
     r_precision,
     ranked_first,
     share_called,
+    ssim,
     wilson,
 )
 
