@@ -10,10 +10,12 @@ from dreamlift.metrics import (
     bootstrap,
     interval,
     mistaken,
+    photometric,
     psnr,
     r_precision,
     ranked_first,
     share_called,
+    ssim,
     wilson,
 )
 
@@ -37,6 +39,26 @@ def test_psnr_sees_only_what_the_mask_weighs():
     assert psnr(x, truth, half) == pytest.approx(-10 * math.log10(error), abs=1e-3)
     with pytest.raises(ValueError, match="weighs no pixel"):
         psnr(x, truth, 0 * mask)
+
+
+def test_structural_similarity_is_that_of_scikit_image():
+    """On pictures with a black margin, where both treat the border alike."""
+    from skimage.metrics import structural_similarity
+
+    truth, noise = torch.zeros(2, 1, 40, 50, 3, dtype=torch.float64)
+    truth[:, 12:-12, 12:-12] = torch.rand(1, 16, 26, 3, generator=rng(), dtype=torch.float64)
+    noise[:, 12:-12, 12:-12] = torch.randn(1, 16, 26, 3, generator=rng(1), dtype=torch.float64)
+    x = truth + 0.1 * noise
+    _, whole = structural_similarity(
+        x[0].numpy(), truth[0].numpy(), data_range=1.0, channel_axis=2, gaussian_weights=True,
+        sigma=1.5, use_sample_covariance=False, full=True,
+    )  # fmt: skip
+    assert float(ssim(x, truth)) == pytest.approx(float(whole.mean()), abs=1e-9)
+    assert float(ssim(x, x)) == pytest.approx(1)
+    expected = 0.8 * 0.1 * float(noise.abs().mean()) + 0.2 * (1 - float(whole.mean()))
+    assert float(photometric(x, truth)) == pytest.approx(expected)
+    small = x[:, 10:19, 11:20].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: ssim(y, truth[:, 10:19, 11:20]), small)
 
 
 SCORES = torch.tensor(

@@ -1,0 +1,269 @@
+"""A cloud of Gaussians as a scene: 3D Gaussian splatting (Kerbl et al., arXiv:2308.04079)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dreamlift.geometry.gaussians import Gaussians, harmonics_of, spacing
+from dreamlift.geometry.harmonics import count, degree_of
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.points import scatter
+from dreamlift.render.splat import Composite, Splats, fastest, project
+from dreamlift.scene import Rendering, Scene, Shot
+from dreamlift.scenes.densify import Change, Densify, densified
+from dreamlift.step import Step, exponential
+
+PARAMETERS = ("means", "quaternions", "log_scales", "opacity_logits", "dc", "rest")
+"""phi, and the names of the optimiser's groups."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Adam's learning rates (Sec. 5.1 of Kerbl et al. and its code)."""
+
+    means: tuple[float, float] = (1.6e-4, 1.6e-6)
+    """At the first and the last step, times the extent of the scene; geometric in between."""
+    quaternions: float = 0.001
+    log_scales: float = 0.005
+    opacity_logits: float = 0.05
+    dc: float = 0.0025
+    """Of colours; what depends on the direction takes a twentieth."""
+    rest: float = 0.0025 / 20
+
+    def groups(self, scene: "Cloud", *, extent: float = 1.0) -> list[dict[str, Any]]:
+        """Parameter groups of the scene, for torch.optim.Adam(..., eps=1e-15)."""
+        rates = {name: getattr(self, name) for name in PARAMETERS[1:]}
+        rates = {"means": self.means[0] * extent, **rates}
+        parameters = dict(scene.named_parameters())
+        return [{"params": [parameters[k]], "lr": lr, "name": k} for k, lr in rates.items()]
+
+    def at(self, step: Step, *, extent: float = 1.0) -> dict[str, float]:
+        """For Stage.rates: what changes with time is the rate of the means."""
+        return {"means": extent * exponential(step.progress, *self.means)}
+
+
+@final
+class Cloud(Scene[Splats]):
+    """Gaussians that grow and are pruned as the paper's do; phi are their numbers."""
+
+    means: nn.Parameter
+    quaternions: nn.Parameter
+    log_scales: nn.Parameter
+    opacity_logits: nn.Parameter
+    dc: nn.Parameter  # n 1 3
+    rest: nn.Parameter  # n k-1 3
+    degree: Int[Tensor, ""]
+    push: Float[Tensor, " n"]
+    views: Float[Tensor, " n"]
+    largest: Float[Tensor, " n"]
+
+    def __init__(
+        self,
+        gaussians: Gaussians,
+        *,
+        densify: Densify | None = None,
+        degree_every: int | None = None,
+    ) -> None:
+        """`densify`: how the cloud grows (None: it does not). `degree_every`: steps after which
+        one more degree of the harmonics is looked at (1,000 in the paper; None: all, always)."""
+        super().__init__()
+        values = (
+            gaussians.means,
+            gaussians.quaternions,
+            gaussians.log_scales,
+            gaussians.opacity_logits,
+            gaussians.harmonics[:, :1],
+            gaussians.harmonics[:, 1:],
+        )
+        for name, value in zip(PARAMETERS, values, strict=True):
+            self.register_parameter(name, nn.Parameter(value.detach().clone()))
+        self.densify = densify
+        self.degree_every = degree_every
+        degree = gaussians.degree if degree_every is None else 0
+        self.register_buffer("degree", torch.tensor(degree))
+        for name in ("push", "views", "largest"):
+            self.register_buffer(name, torch.zeros_like(self.means[:, 0].detach()))
+        self.register_load_state_dict_pre_hook(_resize)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def gaussians(self) -> Gaussians:
+        """All of them, to the degree that is looked at."""
+        harmonics = torch.cat([self.dc, self.rest], 1)[:, : count(int(self.degree))]
+        return Gaussians(
+            self.means, self.quaternions, self.log_scales, self.opacity_logits, harmonics
+        )
+
+    @property
+    def bounds(self) -> Float[Tensor, "2 3"]:
+        """Two corners of a box that holds the means, in world units."""
+        means = self.means.detach()
+        return torch.stack([means.amin(0), means.amax(0)])
+
+    def render(
+        self,
+        shot: Shot,
+        *,
+        rng: torch.Generator | None = None,
+        composite: Composite | None = None,
+    ) -> Rendering[Splats]:
+        """Depth is along the ray and of the means; normals, the thin axes, come with a light."""
+        cameras = shot.cameras
+        footprints = project(self.gaussians(), cameras, light=shot.light)
+        if footprints.center.requires_grad:
+            footprints.center.retain_grad()
+        composite = composite or fastest(footprints)
+        out = composite(footprints, cameras.height, cameras.width)
+        color, z, normal, alpha = out.split([3, 1, out.shape[-1] - 5, 1], -1)
+        forward = cameras.world_to_camera[:, None, None, 2, :3]
+        stretch = 1 / (cameras.rays()[1] * forward).sum(-1, keepdim=True)
+        return Rendering(
+            color=color,
+            alpha=alpha,
+            aux=Splats(footprints.center, footprints.radius, cameras.height, cameras.width),
+            depth=z * stretch,
+            normal=None if shot.light is None else normal,
+        )
+
+    @torch.no_grad()
+    def adapt(self, step: Step, view: Rendering[Splats], optimizer: torch.optim.Optimizer) -> None:
+        """Take down what the step says of each Gaussian; in its time, grow, prune and reset."""
+        done = step.index + 1
+        full = degree_of(1 + self.rest.shape[1])
+        if self.degree_every is not None and done % self.degree_every == 0:
+            self.degree.fill_(min(int(self.degree) + 1, full))
+        rules = self.densify
+        if rules is None or done >= rules.until:
+            return
+        self._watch(view.aux)
+        if rules.grows(done):
+            push = self.push / self.views.clamp_min(1)
+            change = densified(
+                self.gaussians(), push, self.largest, rules, step.rng, late=rules.late(done)
+            )
+            self._become(change, optimizer)
+        if rules.resets(done):
+            self.opacity_logits.clamp_(max=rules.reset_logit)
+            for moment in _moments(optimizer, self.opacity_logits).values():
+                moment.zero_()
+
+    def _watch(self, splats: Splats) -> None:
+        """Add up the gradients of centres, in INRIA's units, over the views that show each."""
+        gradient = splats.center.grad
+        if gradient is None:
+            return
+        # Half a picture is 1 there, and its loss is of one picture, ours a mean over b.
+        half = gradient.new_tensor([splats.width / 2, splats.height / 2])
+        seen = splats.radius > 0
+        size = (gradient * half * len(gradient)).norm(dim=-1)
+        self.push += (size * seen).sum(0)
+        self.views += seen.sum(0)
+        self.largest.copy_(torch.maximum(self.largest, splats.radius.amax(0).to(self.largest)))
+
+    def _become(self, change: Change, optimizer: torch.optim.Optimizer) -> None:
+        """New parameters: those kept with Adam's moments, those made with none; fresh counts."""
+        made = change.made
+        new = {
+            "means": made.means,
+            "quaternions": made.quaternions,
+            "log_scales": made.log_scales,
+            "opacity_logits": made.opacity_logits,
+            "dc": self.dc[change.parent],
+            "rest": self.rest[change.parent],
+        }
+        for name, value in new.items():
+            old: nn.Parameter = getattr(self, name)
+            parameter = nn.Parameter(torch.cat([old[change.kept], value]))
+            moments = _moments(optimizer, old)
+            state = optimizer.state.pop(old, {})
+            for key, moment in moments.items():
+                state[key] = torch.cat([moment[change.kept], torch.zeros_like(value)])
+            if state:
+                optimizer.state[parameter] = state
+            for group in optimizer.param_groups:
+                group["params"] = [parameter if p is old else p for p in group["params"]]
+            setattr(self, name, parameter)
+        self.forget()
+
+    def forget(self) -> None:
+        """Counts of as many Gaussians as there are, at zero."""
+        for name in ("push", "views", "largest"):
+            setattr(self, name, torch.zeros_like(self.means[:, 0].detach()))
+
+
+def _resize(cloud: Cloud, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """Make room for a cloud of another size, in the parameters that an optimiser knows."""
+    for name in PARAMETERS:
+        saved, own = state_dict.get(prefix + name), getattr(cloud, name)
+        if isinstance(saved, Tensor) and saved.shape[1:] == own.shape[1:]:
+            own.data = torch.empty_like(saved, device=own.device, dtype=own.dtype)
+            own.grad = None
+    cloud.forget()
+
+
+def _moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """What the optimiser remembers of each number of a parameter (Adam's two moments)."""
+    state: dict[str, Any] = optimizer.state.get(parameter, {})
+    return {
+        key: value
+        for key, value in state.items()
+        if isinstance(value, Tensor) and value.shape == parameter.shape
+    }
+
+
+def from_points(
+    position: Float[Tensor, "n 3"],
+    color: Float[Tensor, "n 3"],
+    *,
+    degree: int = 3,
+    opacity: float = 0.1,
+) -> Gaussians:
+    """A Gaussian at each point, round, as wide as its three neighbours are far (Sec. 5.1)."""
+    n = len(position)
+    turn = position.new_tensor([1.0, 0.0, 0.0, 0.0]).repeat(n, 1)
+    return Gaussians(
+        means=position.clone(),
+        quaternions=turn,
+        log_scales=spacing(position).log()[:, None].repeat(1, 3),
+        opacity_logits=position.new_full((n,), opacity).logit(),
+        harmonics=harmonics_of(color, degree),
+    )
+
+
+def in_ball(
+    n: int, rng: torch.Generator, *, radius: float = 0.5, degree: int = 0, opacity: float = 0.1
+) -> Gaussians:
+    """n grey Gaussians at random in a ball (DreamGaussian, arXiv:2309.16653, Sec. 4.1)."""
+    direction = torch.nn.functional.normalize(torch.randn(n, 3, generator=rng), dim=-1)
+    r = radius * torch.rand(n, 1, generator=rng) ** (1 / 3)
+    return from_points(r * direction, torch.full((n, 3), 0.5), degree=degree, opacity=opacity)
+
+
+def from_mesh(
+    parts: Sequence[Surface], n: int, rng: torch.Generator, *, degree: int = 0, opacity: float = 0.9
+) -> Gaussians:
+    """n flat Gaussians on a mesh's triangles, in its colours, a tenth as thick as wide."""
+    points = scatter(parts, n, rng)
+    gaussians = from_points(points.position, points.color, degree=degree, opacity=opacity)
+    thin = gaussians.log_scales.new_tensor([0.0, 0.0, -2.3])
+    return Gaussians(
+        gaussians.means,
+        _from_z(points.normal),
+        gaussians.log_scales + thin,
+        gaussians.opacity_logits,
+        gaussians.harmonics,
+    )
+
+
+def _from_z(normal: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
+    """A quaternion that turns +z to each unit vector, by the shortest way."""
+    x, y, z = normal.unbind(-1)
+    down = z < -1 + 1e-6  # any half turn about a level axis
+    w = torch.where(down, 0.0, 1 + z)
+    q = torch.stack([w, torch.where(down, 1.0, -y), torch.where(down, 0.0, x), torch.zeros_like(w)])
+    return torch.nn.functional.normalize(q.T, dim=-1)
