@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -33,6 +34,40 @@ def psnr(
         raise ValueError("The mask weighs no pixel: its sum is 0. Give one that covers something.")
     error = ((x - truth).square() * weight).sum() / total
     return float(-10 * error.log10())
+
+
+def ssim(
+    x: Float[Tensor, "b h w c"],
+    truth: Float[Tensor, "b h w c"],
+    mask: Float[Tensor, "b h w 1"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean structural similarity of pictures in [0, 1] (Wang et al., 2004), differentiable.
+
+    Gaussian windows of 11 pixels, standard deviation 1.5, that lie wholly in the picture, and
+    where `mask` is given wholly in pixels where it is 1.
+    """
+    reach = torch.arange(-5, 6, device=x.device, dtype=x.dtype)
+    line = (-0.5 * (reach / 1.5) ** 2).exp()
+    line = line / line.sum()
+    _, h, w, c = x.shape
+    if min(h, w) < 11:
+        raise ValueError(f"SSIM's windows have 11 pixels; the pictures are {w}x{h}.")
+
+    def mean(pictures: Float[Tensor, "b h w c"]) -> Float[Tensor, "n 1 h2 w2"]:
+        planes = pictures.permute(0, 3, 1, 2).reshape(-1, 1, h, w)
+        return F.conv2d(F.conv2d(planes, line[None, None, :, None]), line[None, None, None])
+
+    at, to = mean(x), mean(truth)
+    xx, yy, xy = mean(x * x) - at * at, mean(truth * truth) - to * to, mean(x * truth) - at * to
+    c1, c2 = 0.01**2, 0.03**2
+    alike = (2 * at * to + c1) * (2 * xy + c2) / ((at * at + to * to + c1) * (xx + yy + c2))
+    if mask is None:
+        return alike.mean()
+    whole = -F.max_pool2d(-mask.permute(0, 3, 1, 2), 11, 1)
+    weight = (whole == 1).to(x).repeat_interleave(c, 0)
+    if not float(weight.sum()) > 0:
+        raise ValueError("The mask leaves no whole window of 11 pixels.")
+    return (alike * weight).sum() / weight.sum()
 
 
 def ranked_first(scores: Float[Tensor, "v n"], target: int = 0) -> Bool[Tensor, " v"]:

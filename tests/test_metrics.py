@@ -14,6 +14,7 @@ from dreamlift.metrics import (
     r_precision,
     ranked_first,
     share_called,
+    ssim,
     wilson,
 )
 
@@ -128,3 +129,28 @@ def test_a_few_objects_that_agree_prove_little():
     assert high > 0.75
     with pytest.raises(ValueError, match="at least one"):
         interval([])
+
+
+def test_ssim_is_scikit_image_s() -> None:
+    from skimage.metrics import structural_similarity
+
+    a = torch.rand(1, 20, 27, 3, generator=rng(1))
+    b = (0.7 * a + 0.3 * torch.rand(1, 20, 27, 3, generator=rng(2))).clamp(0, 1)
+    _, theirs = structural_similarity(
+        a[0].numpy(), b[0].numpy(), channel_axis=-1, data_range=1.0, full=True,
+        gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    )  # fmt: skip
+    assert float(ssim(a, b)) == pytest.approx(theirs[5:-5, 5:-5].mean(), abs=1e-5)
+    assert float(ssim(a, a)) == pytest.approx(1.0)
+
+
+def test_ssim_under_a_mask_asks_only_whole_windows() -> None:
+    a, b = torch.rand(2, 1, 16, 20, 3, generator=rng(1))
+    mask = torch.ones(1, 16, 20, 1)
+    mask[:, :, :4] = 0
+    spoilt = torch.where(mask == 1, b, 0.0)
+    assert float(ssim(a, spoilt, mask)) == pytest.approx(float(ssim(a[:, :, 4:], b[:, :, 4:])))
+    with pytest.raises(ValueError, match="no whole window"):
+        ssim(a, b, 0 * mask)
+    with pytest.raises(ValueError, match="the pictures are 10x16"):
+        ssim(a[:, :, :10], b[:, :, :10])
