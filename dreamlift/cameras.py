@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -56,6 +56,24 @@ class Cameras:
         """The same views on another pixel grid."""
         scale = self.K.new_tensor([width / self.width, height / self.height, 1.0])
         return Cameras(self.world_to_camera, self.K * scale[:, None], height, width)
+
+    def windows(
+        self,
+        which: Int[Tensor, " n"],
+        row: Int[Tensor, " n"],
+        column: Int[Tensor, " n"],
+        *,
+        height: int = 1,
+        width: int = 1,
+    ) -> "Cameras":
+        """n cut-outs of the pictures, each from a row and a column of one of them.
+
+        Of one pixel each they are single rays from anywhere.
+        """
+        K = self.K[which].clone()
+        K[:, 0, 2] -= column
+        K[:, 1, 2] -= row
+        return Cameras(self.world_to_camera[which], K, height, width)
 
     def rays(self) -> tuple[Float[Tensor, "b h w 3"], Float[Tensor, "b h w 3"]]:
         """Origins and unit directions through the pixel centres, in world space."""
@@ -149,3 +167,24 @@ def turntable(
     """`views` cameras evenly around the object, the first at azimuth `offset` degrees."""
     azimuth = torch.arange(views) * (360.0 / views) + offset
     return orbit(azimuth, torch.full((views,), float(elevation)), size=size)
+
+
+def tour(cameras: Cameras, frames: int) -> Cameras:
+    """`frames` cameras on the way from the first of `cameras` to the last, past all in between.
+
+    Places and lenses go along straight lines; rotations are the nearest to those of their mean.
+    """
+    along = torch.linspace(0, len(cameras) - 1, frames, device=cameras.K.device).to(cameras.K)
+    start = along.long().clamp(max=max(len(cameras) - 2, 0))
+    end = (start + 1).clamp(max=len(cameras) - 1)
+    f = (along - start)[:, None]
+    position = cameras.position[start] * (1 - f) + cameras.position[end] * f
+    f = f[..., None]
+    R = cameras.world_to_camera[:, :3, :3]
+    u, _, vh = torch.linalg.svd(R[start] * (1 - f) + R[end] * f)
+    u[..., -1] *= torch.linalg.det(u @ vh)[:, None]
+    world_to_camera = cameras.world_to_camera[start].clone()
+    world_to_camera[:, :3, :3] = u @ vh
+    world_to_camera[:, :3, 3] = -torch.einsum("bij,bj->bi", u @ vh, position)
+    K = cameras.K[start] * (1 - f) + cameras.K[end] * f
+    return Cameras(world_to_camera, K, cameras.height, cameras.width)

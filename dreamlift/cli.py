@@ -23,6 +23,8 @@ import tyro
 from dreamlift.data import Data
 from dreamlift.errors import BadInput
 from dreamlift.recipes import Name, Preset
+from dreamlift.reconstruct import NAME as RECONSTRUCT
+from dreamlift.reconstruct import Reconstruct
 
 Folder: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 File: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
@@ -79,11 +81,19 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
 
 
 @dataclass(frozen=True)
+class Photographs(Reconstruct):
+    __doc__ = Reconstruct.__doc__
+
+    def run(self) -> int:
+        return _carry_on(self.start().path)
+
+
+@dataclass(frozen=True)
 class Resume:
     """Continue a run that was interrupted or killed: same bits as if it never had been."""
 
     run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN")]
-    """The folder that `dreamlift generate` named."""
+    """The folder that `dreamlift generate` or `dreamlift reconstruct` named."""
 
     def run(self) -> int:
         return _carry_on(self.run_folder)
@@ -269,9 +279,10 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
+    second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (
         Annotated[first, tyro.conf.subcommand("generate")]
-        | Resume | Evaluate | Data | Image | Export | Train | Doctor
+        | second | Resume | Evaluate | Data | Image | Export | Train | Doctor
     )  # fmt: skip
 
     whole: Any = make_dataclass(
@@ -317,11 +328,15 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
 def _carry_on(folder: Path) -> int:
     """Do what is left of a run and print its folder."""
     from dreamlift.api import carry_on
+    from dreamlift.reconstruct import work
     from dreamlift.run import Run
 
     run = Run.open(folder)
     try:
-        carry_on(run)
+        if run.settings.get("recipe") == RECONSTRUCT:
+            work(run)
+        else:
+            carry_on(run)
     except BadInput:
         raise
     except Exception as error:

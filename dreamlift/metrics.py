@@ -36,31 +36,54 @@ def psnr(
     return float(-10 * error.log10())
 
 
-def ssim(x: Float[Tensor, "b h w c"], truth: Float[Tensor, "b h w c"]) -> Float[Tensor, ""]:
-    """Mean structural similarity of pictures in [0, 1], at most 1; differentiable.
+def ssim(
+    x: Float[Tensor, "b h w c"],
+    truth: Float[Tensor, "b h w c"],
+    mask: Float[Tensor, "b h w 1"] | None = None,
+    *,
+    padded: bool = False,
+) -> Float[Tensor, ""]:
+    """Mean structural similarity of pictures in [0, 1] (Wang et al., 2004), differentiable.
 
-    Wang et al., 2004: a Gaussian window of 11 pixels and standard deviation 1.5, K = .01, .03;
-    black around the pictures, as in the code of 3D Gaussian splatting.
+    Gaussian windows of 11 pixels, standard deviation 1.5, that lie wholly in the picture, and
+    where `mask` is given wholly in pixels where it is 1. `padded`: windows around every pixel,
+    with black around the pictures, as in the code of 3D Gaussian splatting.
     """
-    b, h, w, c = x.shape
-    offset = torch.arange(-5, 6, device=x.device, dtype=x.dtype)
-    window = (-0.5 * (offset / 1.5).square()).exp()
-    window = window / window.sum()
-    xy = torch.stack([x, truth, x * x, truth * truth, x * truth])
-    planes = xy.movedim(-1, 1).reshape(5 * c * b, 1, h, w)
-    planes = F.conv2d(planes, window[None, None, :, None], padding=(5, 0))
-    planes = F.conv2d(planes, window[None, None, None], padding=(0, 5))
-    mx, my, xx, yy, both = planes.reshape(5, -1)
+    reach = torch.arange(-5, 6, device=x.device, dtype=x.dtype)
+    line = (-0.5 * (reach / 1.5) ** 2).exp()
+    line = line / line.sum()
+    if padded:
+        x, truth = (F.pad(picture, (0, 0, 5, 5, 5, 5)) for picture in (x, truth))
+    _, h, w, c = x.shape
+    if min(h, w) < 11:
+        raise ValueError(f"SSIM's windows have 11 pixels; the pictures are {w}x{h}.")
+
+    def mean(pictures: Float[Tensor, "b h w c"]) -> Float[Tensor, "n 1 h2 w2"]:
+        planes = pictures.permute(0, 3, 1, 2).reshape(-1, 1, h, w)
+        return F.conv2d(F.conv2d(planes, line[None, None, :, None]), line[None, None, None])
+
+    at, to = mean(x), mean(truth)
+    xx, yy, xy = mean(x * x) - at * at, mean(truth * truth) - to * to, mean(x * truth) - at * to
     c1, c2 = 0.01**2, 0.03**2
-    same = (2 * mx * my + c1) / (mx * mx + my * my + c1)
-    return (same * (2 * (both - mx * my) + c2) / (xx - mx * mx + yy - my * my + c2)).mean()
+    alike = (2 * at * to + c1) * (2 * xy + c2) / ((at * at + to * to + c1) * (xx + yy + c2))
+    if mask is None:
+        return alike.mean()
+    if padded:
+        raise ValueError("A mask leaves out windows at the border already: do not say `padded`.")
+    whole = -F.max_pool2d(-mask.permute(0, 3, 1, 2), 11, 1)
+    weight = (whole == 1).to(x).repeat_interleave(c, 0)
+    if not float(weight.sum()) > 0:
+        raise ValueError("The mask leaves no whole window of 11 pixels.")
+    return (alike * weight).sum() / weight.sum()
 
 
 def photometric(
     x: Float[Tensor, "b h w c"], truth: Float[Tensor, "b h w c"], *, structure: float = 0.2
 ) -> Float[Tensor, ""]:
     """.8 L1 + .2 (1 - SSIM), Eq. 7 of Kerbl et al. (arXiv:2308.04079): a loss."""
-    return (1 - structure) * (x - truth).abs().mean() + structure * (1 - ssim(x, truth))
+    return (1 - structure) * (x - truth).abs().mean() + structure * (
+        1 - ssim(x, truth, padded=True)
+    )
 
 
 def ranked_first(scores: Float[Tensor, "v n"], target: int = 0) -> Bool[Tensor, " v"]:

@@ -173,7 +173,7 @@ MISSPELT = {
     "recipe": (("generate", "a cone", "--recipe", "dreamfuse"), "dreamfusion"),
     "number": (("generate", "a cone", "--steps", "few"), "INT"),
     "no prompt": (("generate",), "What to make"),
-    "command": (("generat", "a cone"), "generate, resume, evaluate"),
+    "command": (("generat", "a cone"), "generate, reconstruct, resume"),
     "nothing": ((), "generate"),
 }
 
@@ -366,7 +366,7 @@ def test_help_comes_without_torch() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    commands = "generate,resume,evaluate,data,image,export,train,doctor"
+    commands = "generate,reconstruct,resume,evaluate,data,image,export,train,doctor"
     assert commands in ran.stdout.decode()
 
 

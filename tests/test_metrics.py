@@ -53,12 +53,14 @@ def test_structural_similarity_is_that_of_scikit_image():
         x[0].numpy(), truth[0].numpy(), data_range=1.0, channel_axis=2, gaussian_weights=True,
         sigma=1.5, use_sample_covariance=False, full=True,
     )  # fmt: skip
-    assert float(ssim(x, truth)) == pytest.approx(float(whole.mean()), abs=1e-9)
-    assert float(ssim(x, x)) == pytest.approx(1)
+    assert float(ssim(x, truth, padded=True)) == pytest.approx(float(whole.mean()), abs=1e-9)
+    assert float(ssim(x, x, padded=True)) == pytest.approx(1)
+    with pytest.raises(ValueError, match="do not say `padded`"):
+        ssim(x, x, torch.ones(1, 40, 50, 1), padded=True)
     expected = 0.8 * 0.1 * float(noise.abs().mean()) + 0.2 * (1 - float(whole.mean()))
     assert float(photometric(x, truth)) == pytest.approx(expected)
     small = x[:, 10:19, 11:20].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda y: ssim(y, truth[:, 10:19, 11:20]), small)
+    assert torch.autograd.gradcheck(lambda y: ssim(y, truth[:, 10:19, 11:20], padded=True), small)
 
 
 SCORES = torch.tensor(
@@ -150,3 +152,28 @@ def test_a_few_objects_that_agree_prove_little():
     assert high > 0.75
     with pytest.raises(ValueError, match="at least one"):
         interval([])
+
+
+def test_ssim_is_scikit_image_s() -> None:
+    from skimage.metrics import structural_similarity
+
+    a = torch.rand(1, 20, 27, 3, generator=rng(1))
+    b = (0.7 * a + 0.3 * torch.rand(1, 20, 27, 3, generator=rng(2))).clamp(0, 1)
+    _, theirs = structural_similarity(
+        a[0].numpy(), b[0].numpy(), channel_axis=-1, data_range=1.0, full=True,
+        gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    )  # fmt: skip
+    assert float(ssim(a, b)) == pytest.approx(theirs[5:-5, 5:-5].mean(), abs=1e-5)
+    assert float(ssim(a, a)) == pytest.approx(1.0)
+
+
+def test_ssim_under_a_mask_asks_only_whole_windows() -> None:
+    a, b = torch.rand(2, 1, 16, 20, 3, generator=rng(1))
+    mask = torch.ones(1, 16, 20, 1)
+    mask[:, :, :4] = 0
+    spoilt = torch.where(mask == 1, b, 0.0)
+    assert float(ssim(a, spoilt, mask)) == pytest.approx(float(ssim(a[:, :, 4:], b[:, :, 4:])))
+    with pytest.raises(ValueError, match="no whole window"):
+        ssim(a, b, 0 * mask)
+    with pytest.raises(ValueError, match="the pictures are 10x16"):
+        ssim(a[:, :, :10], b[:, :, :10])

@@ -122,10 +122,11 @@ class Field(Scene[RayIntegrals]):
         normals: Literal["finite", "analytic"] = "finite",
         samples: int = 48,
         resolution: int = 65,
+        levels: int = 3,
         rng: torch.Generator | None = None,
     ) -> None:
-        """`samples` along a diameter; `resolution` of the grid, one more than a multiple of 32;
-        `rng` draws the network's weights (default: seed 0)."""
+        """`samples` along a diameter; `resolution` of the grid, one more than a multiple of 32, and
+        how many `levels` add up to it; `rng` draws the network's weights (default: seed 0)."""
         super().__init__()
         if resolution % 32 != 1 or resolution < 33:
             raise ValueError(
@@ -137,11 +138,25 @@ class Field(Scene[RayIntegrals]):
             return raw_of(initial_density(points, init, optical_depth))
 
         rng = rng or torch.Generator().manual_seed(0)
-        self.body = Grid(resolution, raw) if body == "grid" else Frequencies(raw, rng)
-        self.normals = normals
+        self.body = Grid(resolution, raw, levels) if body == "grid" else Frequencies(raw, rng)
+        self.normals: Literal["finite", "analytic"] = normals
         self.samples = samples
         self.register_buffer("seen", torch.zeros(32, 32, 32))
         self.register_buffer("occupied", torch.ones(32, 32, 32, dtype=torch.bool))
+
+    def finer(self) -> "Field":
+        """The same field on cells of half the side, one level of them, with twice the samples."""
+        if not isinstance(self.body, Grid):
+            raise ValueError("Only a grid has a finer one; this field is a network.")
+        dense = halve(self.body.dense().detach())
+        field = Field(
+            normals=self.normals, samples=2 * self.samples, resolution=len(dense), levels=1
+        ).to(dense.device)
+        with torch.no_grad():
+            field.get_parameter("body.levels.0").copy_(dense)
+            field.seen.copy_(self.seen)
+            field.occupied.copy_(self.occupied)
+        return field
 
     def query(self, points: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Density per world unit, and albedo (sRGB in [0, 1]); no density outside the ball."""

@@ -1,0 +1,250 @@
+"""`dreamlift reconstruct`: posed photographs to a 3D scene, its scores on views not learned from,
+films and the usual files.
+
+    config.json, plan.json       what was asked, and how many steps that came to
+    report.json                  PSNR and SSIM of each held-out view; where the data's world lies
+    held_out.png                 each held-out photograph, what was made of it, and their difference
+    flythrough.mp4, orbit.mp4    past the photographs' places, and once around
+    asset.glb, ...               as `dreamlift generate` leaves them
+"""
+
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from dreamlift.errors import BadInput
+
+if TYPE_CHECKING:
+    from dreamlift.fit import Moment
+    from dreamlift.io.album import Album
+    from dreamlift.posed import Posed
+    from dreamlift.recipes.reconstruct import Reconstruct as Recipe
+    from dreamlift.run import Run
+
+NAME = "reconstruct"
+PLAN, REPORT = "plan.json", "report.json"
+LIMITS = {
+    "downscale": (1, 64), "hold_out": (0, 1000), "minutes": (0, 10_000), "reach": (0, 1000),
+    "steps": (1, 1_000_000), "resolution": (65, 513), "rays": (64, 1 << 20), "seed": (0, 1 << 62),
+}  # fmt: skip
+"""The least and the most of what can be asked for."""
+FINISH = (128, 384)
+"""Samples along the grid that the surface is cut from: those of the field, within these."""
+log = logging.getLogger("dreamlift")
+Metavar = tyro.conf.arg
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Make a 3D scene of photographs taken from known places, and say how well it shows views
+    that it was not made from.
+
+    FOLDER holds a transforms.json of instant-ngp's or nerfstudio's, NeRF's transforms_train.json
+    and its like, or a COLMAP model (sparse/0) beside images/. Lenses are straightened. The same
+    command again continues the run, or prints the folder at once where it is finished."""
+
+    folder: Annotated[Path, Metavar(metavar="FOLDER")]
+    """Where the photographs are."""
+    scene: Literal["field"] = "field"
+    """What to make of them."""
+    downscale: int = 1
+    """Work with photographs this many times smaller."""
+    hold_out: int = 8
+    """Keep back every n-th photograph to be scored on (0: none), where the data have no split."""
+    minutes: Annotated[float | None, Metavar(metavar="FLOAT")] = None
+    """About how long to optimise: measured at the start and turned into steps, which are kept."""
+    steps: int = 1500
+    """How long to optimise where no minutes are given."""
+    seed: int = 0
+    """Every random draw follows from it."""
+    resolution: int = 129
+    """Of the field's grid, in vertices: one more than a multiple of 64."""
+    rays: int = 8192
+    """Of a step."""
+    background: Literal["auto", "random", "learned", "black"] = "auto"
+    """What stands behind: random colours (of cut-out photographs), learned, or black."""
+    reach: Annotated[float | None, Metavar(metavar="FLOAT")] = None
+    """Radius of the scene, as a share of the cameras' mean distance from what they look at; by
+    default what the silhouettes of cut-out objects leave, else 1."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+    out: Annotated[Path | None, Metavar(metavar="FOLDER")] = None
+    """The run's own folder; by default runs/reconstruct/FOLDER-HASH."""
+
+    def start(self) -> "Run":
+        """The run's folder, once all that can be checked is. Raises BadInput."""
+        from dreamlift.photographs import read_album
+        from dreamlift.priors.source import device_named
+        from dreamlift.run import Run, run_folder
+
+        self._check()
+        album = read_album(self.folder, hold_out=self.hold_out)
+        asked: dict[str, Any] = {
+            "recipe": NAME,
+            **{k: v for k, v in asdict(self).items() if k not in ("out", "folder", "device")},
+            "folder": str(self.folder.resolve()),
+            "device": device_named(self.device),
+            "data": digest(album),
+        }
+        folder = self.out or run_folder(
+            Path("runs"), NAME, self.folder.resolve().name or "scene", asked
+        )
+        return Run.create(folder, asked)
+
+    def _check(self) -> None:
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise BadInput(f"The {name} must be {least} to {most}; {value:g} was asked for.")
+        if self.resolution % 64 != 1:
+            raise BadInput(
+                "The resolution must be one more than a multiple of 64, so that the coarse grid "
+                f"nests: 65, 129, 193 or 257; {self.resolution} was asked for."
+            )
+        if self.minutes == 0 or self.reach == 0:
+            raise BadInput("The minutes and the reach must be above 0.")
+
+
+def digest(album: "Album") -> str:
+    """What tells one set of photographs from another, without opening them."""
+    said = [
+        [p.name, p.path.stat().st_size, p.camera_to_world.tolist(), asdict(p.lens), p.held_out]
+        for p in album.photos
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def work(run: "Run") -> None:
+    """Do what is left of a run. Raises BadInput before any work."""
+    from dreamlift.io.lock import alone
+
+    if (run.path / REPORT).is_file():
+        return
+    with alone(run.path):
+        try:
+            _work(run)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Interrupted; nothing is lost. Continue with: dreamlift resume {run.path}"
+            ) from None
+
+
+def _work(run: "Run") -> None:
+    from dreamlift import memory
+    from dreamlift.evaluate import photos
+    from dreamlift.observers import Bar
+    from dreamlift.observers import log as terms
+    from dreamlift.photographs import develop, read_album
+
+    config = run.settings
+    try:
+        folder, device = Path(config["folder"]), str(config["device"])
+        album = read_album(folder, hold_out=config["hold_out"])
+        if digest(album) != config["data"]:
+            raise BadInput(
+                f"The photographs or cameras of {folder} are not those that {run.path} was begun "
+                "with. Bring those back, or start again with another --out."
+            )
+        posed = develop(
+            album,
+            downscale=config["downscale"],
+            reach=config["reach"],
+            progress=_Said(len(album.photos)),
+        )
+        recipe = _planned(run, config, posed, device)
+    except (KeyError, TypeError) as error:
+        raise BadInput(
+            f"{run.path / 'config.json'} cannot be continued ({error!r}). It was edited, or made "
+            "by another version; start again in another folder."
+        ) from error
+    _tell(album, posed)
+    memory.keep()
+    made = recipe.run(run, posed, (terms, photos.Watch(posed), Bar()), device=device)
+    log.info("scoring, filming, cutting the surface ...")
+    photos.report(
+        run.path,
+        posed,
+        made,
+        {"steps": recipe.steps, "left_out": [*album.left_out], "data": album.about},
+        resolution=min(max(recipe.resolution, FINISH[0]), FINISH[1]),
+    )
+
+
+class _Said:
+    """Tells on stderr how many photographs are opened, where that takes long."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.due = time.monotonic() + 5
+
+    def __call__(self, done: int) -> None:
+        if time.monotonic() >= self.due:
+            print(f"{done}/{self.total} photographs", file=sys.stderr, flush=True)
+            self.due = time.monotonic() + 5
+
+
+def _tell(album: "Album", posed: "Posed") -> None:
+    """What is worked with, and what is not."""
+    for why in album.left_out[:5]:
+        log.info("left out: %s", why)
+    if len(album.left_out) > 5:
+        log.info("left out: %d more, listed in %s", len(album.left_out) - 5, REPORT)
+    held = int(posed.held_out.sum())
+    size = f"{posed.cameras.width}x{posed.cameras.height}"
+    log.info("%d photographs of %s pixels, %d more held out", len(posed.names) - held, size, held)
+
+
+def _planned(run: "Run", config: Mapping[str, Any], posed: "Posed", device: str) -> "Recipe":
+    """The recipe of a run; its steps are those of its plan, or of minutes, which are measured."""
+    from dreamlift.io.atomic import atomic
+    from dreamlift.io.settings import from_json
+    from dreamlift.recipes.reconstruct import Reconstruct as Recipe
+
+    names = ("scene", "seed", "rays", "resolution", "background")
+    numbers: dict[str, Any] = {name: config[name] for name in names}
+    numbers |= {"steps": config["steps"], "samples": 3 * (config["resolution"] - 1) // 2}
+    recipe = Recipe(**numbers)
+    if config["minutes"] is None:
+        return recipe
+    plan = run.path / PLAN
+    if plan.is_file():
+        try:
+            return from_json(Recipe, json.loads(plan.read_text()))
+        except ValueError as error:
+            raise BadInput(
+                f"{plan} is damaged ({error}). Delete it to measure the time again."
+            ) from error
+    steps = max(2, round(60 * config["minutes"] / _seconds(recipe, posed, device)))
+    recipe = replace(recipe, steps=steps)
+    with atomic(plan) as file:
+        file.write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    return recipe
+
+
+def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
+    """How long a step takes here, in the mean of both stages: by doing some.
+
+    Coarse steps are done until it is known what is empty.
+    """
+    from dreamlift.run import Run
+
+    ends = [time.monotonic()]
+
+    def note(moment: "Moment") -> None:
+        ends.append(time.monotonic())
+
+    log.info("measuring how many steps that is ...")
+    with TemporaryDirectory() as folder:
+        short = replace(recipe, steps=60, coarse=0.8)
+        short.run(Run.create(Path(folder) / "run", {}), posed, (note,), device=device)
+    coarse, fine = (ends[48] - ends[36]) / 12, (ends[60] - ends[52]) / 8
+    return recipe.coarse * coarse + (1 - recipe.coarse) * fine

@@ -1,0 +1,226 @@
+"""dreamlift/reconstruct.py through the command line: photographs to a scene, scored on others."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import rng
+
+from dreamlift.cameras import Cameras, orbit, tour
+from dreamlift.cli import main
+from dreamlift.export import Finish
+from dreamlift.posed import Posed
+from dreamlift.recipes.reconstruct import Rebuilt, Reconstruct
+from dreamlift.run import Run
+from dreamlift.scenes.field import Field
+
+CAPTION = "a red cube on top of a blue ball"
+QUICK = "--steps 160 --resolution 65 --rays 2048 --hold-out 7".split()
+Result = tuple[int, list[str], str]
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-one pictures of a toy with alpha, traced from known cameras by `dreamlift data`."""
+    out = tmp_path_factory.mktemp("toys")
+    words = ["--views", "21", "--size", "40", "--outputs", "images", "--seed", "3"]
+    assert main(["data", str(out), "--captions", CAPTION, *words]) == 0
+    return out / "000000"
+
+
+@pytest.fixture
+def dreamlift(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Run a command in a folder of the test, with small films and exports."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dreamlift.evaluate.photos.FRAMES", 2)
+    small = Finish(resolution=40, faces=600, texture=64, frames=2, size=16)
+    monkeypatch.setattr("dreamlift.evaluate.photos.Finish", lambda resolution: small)
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        try:
+            code = main(arguments)
+        except SystemExit as stop:
+            code = int(str(stop.code))
+        out, err = capfd.readouterr()
+        return code, out.splitlines(), err
+
+    return run
+
+
+@pytest.mark.seconds
+def test_a_toy_is_rebuilt_from_its_pictures_and_scored_on_others(
+    toy: Path, dreamlift: Callable[..., Result]
+) -> None:
+    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *QUICK)
+    assert (code, out) == (0, ["run"]), err
+    assert "18 photographs of 40x40 pixels, 3 more held out" in err
+    report = json.loads(Path("run/report.json").read_text())
+    names = [f"images/{i:03d}.png" for i in (0, 7, 14)]
+    assert [row["name"] for row in report["held_out"]] == names
+    assert report["psnr"] > 24 and report["ssim"] > 0.85
+    assert report["surface"]["faces"] <= 600
+    placement = torch.tensor(report["placement"])
+    assert 0.7 < float(placement[0, 0]) < 1.6  # toys fill our ball already
+    wanted = {"held_out.png", "flythrough.mp4", "orbit.mp4", "asset.glb", "asset.obj"}
+    wanted |= {"config.json", "metrics.jsonl", "turntable.mp4"}
+    assert wanted <= {path.name for path in Path("run").iterdir()}
+    assert Path("run/previews/latest.png").is_file()
+    again = dreamlift("reconstruct", str(toy), "--out", "run", *QUICK)
+    assert again == (0, ["run"], "")
+    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *QUICK, "--seed", "1")
+    assert code == 2 and "holds a run with other settings: seed is 0 there and 1 asked" in err
+
+
+def unseen(folder: Path, posed: Posed, made: Rebuilt, about: Any, *, resolution: int) -> None:
+    """Nothing of what comes after a fit, which takes its time."""
+    (folder / "report.json").write_text(json.dumps(about))
+
+
+def bits(run: Path) -> dict[str, bytes]:
+    state: dict[str, Any] = Run(run, "fine").load() or {}
+    return {name: value.numpy().tobytes() for name, value in state["scene"].items()}
+
+
+@pytest.mark.seconds
+def test_an_interrupted_run_continues_to_the_same_bits(
+    toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamlift.evaluate.photos.report", unseen)
+    words = (str(toy), "--steps", "14", "--resolution", "65", "--rays", "64")
+    assert dreamlift("reconstruct", *words, "--out", "whole")[0] == 0
+    adapt = Field.adapt
+    calls = [0]
+
+    def press(self: Field, *rest: Any) -> None:
+        adapt(self, *rest)
+        calls[0] += 1
+        if calls[0] in (3, 9):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Field, "adapt", press)
+    code, out, err = dreamlift("reconstruct", *words, "--out", "run")
+    assert (code, out) == (130, [])
+    assert err.endswith("Interrupted; nothing is lost. Continue with: dreamlift resume run\n")
+    assert dreamlift("resume", "run")[0] == 130
+    assert dreamlift("resume", "run")[:2] == (0, ["run"])
+    assert bits(Path("run")) == bits(Path("whole"))
+
+
+@pytest.mark.seconds
+def test_minutes_are_measured_once_and_kept_as_steps(
+    toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamlift.evaluate.photos.report", unseen)
+    words = (str(toy), "--minutes", "0.005", "--resolution", "65", "--rays", "64")
+    code, out, err = dreamlift("reconstruct", *words, "--out", "run")
+    assert (code, out) == (0, ["run"]), err
+    plan = json.loads(Path("run/plan.json").read_text())
+    assert 2 <= plan["steps"] < 200
+    assert json.loads(Path("run/report.json").read_text())["steps"] == plan["steps"]
+    lines = Path("run/metrics.jsonl").read_text().splitlines()
+    assert len(lines) == plan["steps"]
+
+
+BAD = {
+    "no folder": (("nowhere",), "nowhere is no folder. Name one that holds posed photographs."),
+    "empty": ((".",), ". holds no posed photographs: neither transforms.json nor "),
+    "downscale": (("TOY", "--downscale", "0"), "The downscale must be 1 to 64; 0 was asked for."),
+    "resolution": (
+        ("TOY", "--resolution", "100"),
+        "The resolution must be one more than a multiple of 64",
+    ),
+    "minutes": (("TOY", "--minutes", "0"), "The minutes and the reach must be above 0."),
+    "reach": (("TOY", "--reach", "nan"), "The reach must be 0 to 1000; nan was asked for."),
+    "all held out": (("TOY", "--hold-out", "1"), "leaves 0 photographs to learn from; at least 3 "),
+    "device": (("TOY", "--device", "tpu"), "There is no device 'tpu'."),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_before_any_work(
+    toy: Path, dreamlift: Callable[..., Result], case: str
+) -> None:
+    words, why = BAD[case]
+    words = tuple(str(toy) if word == "TOY" else word for word in words)
+    code, out, err = dreamlift("reconstruct", *words)
+    assert (code, out) == (2, []) and why in err and err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_a_foreign_folder_is_not_written_to(toy: Path, dreamlift: Callable[..., Result]) -> None:
+    Path("mine").mkdir()
+    Path("mine/letter.txt").write_text("dear")
+    code, _, err = dreamlift("reconstruct", str(toy), "--out", "mine")
+    assert code == 2 and "mine is not a run" in err
+    assert [p.name for p in Path("mine").iterdir()] == ["letter.txt"]
+
+
+def some(alpha: float = 1.0) -> Posed:
+    cameras = orbit(torch.tensor([0.0, 100, 200]), torch.tensor([10.0, 20, 30]), size=12)
+    colors = torch.rand(3, 12, 12, 3, generator=rng())
+    full = torch.ones(3, 12, 12, 1)
+    held = torch.tensor([True, False, False])
+    return Posed(["a", "b", "c"], cameras, colors * alpha, alpha * full, full, held, torch.eye(4))
+
+
+def test_what_stands_behind_follows_from_the_photographs() -> None:
+    assert Reconstruct(resolution=65).start(some()).behind is not None
+    assert Reconstruct(resolution=65).start(some(0.2)).behind is None
+    assert Reconstruct(resolution=65, background="black").start(some()).behind is None
+    assert Reconstruct(resolution=65, background="learned").start(some(0.2)).behind is not None
+
+
+def test_held_out_photographs_are_never_looked_at(tmp_path: Path) -> None:
+    posed = some()
+    made = [posed, Posed(**{**vars(posed), "images": posed.images.clone()})]
+    made[1].images[0] = 0.5
+    recipe = Reconstruct(steps=4, rays=32, resolution=65, samples=24)
+    states = [
+        recipe.run(Run.create(tmp_path / str(i), {}), p).field.state_dict()
+        for i, p in enumerate(made)
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_picture_is_in_front_of_what_stands_behind() -> None:
+    made = Reconstruct(resolution=65).start(some())
+    cameras = some().cameras[:1]
+    assert made.behind is not None
+    with torch.no_grad():
+        made.field.get_parameter("body.levels.2")[..., 0] = -30  # nothing there
+        seen, behind = made.picture(cameras), made.behind(cameras.rays()[1])
+    torch.testing.assert_close(seen, behind, atol=1e-4, rtol=0)
+    empty = Rebuilt(made.field, None).picture(cameras, empty=0.25)
+    torch.testing.assert_close(empty, torch.full_like(empty, 0.25), atol=1e-4, rtol=0)
+
+
+def test_a_tour_passes_its_cameras_and_turns_rigidly_between() -> None:
+    keys = orbit(torch.tensor([0.0, 70, 110]).double(), torch.tensor([0.0, 30, 60]).double())
+    path = tour(keys, 9)
+    torch.testing.assert_close(path.world_to_camera[::4], keys.world_to_camera, atol=1e-9, rtol=0)
+    R = path.world_to_camera[:, :3, :3]
+    eye = torch.eye(3).double().expand(9, 3, 3)
+    torch.testing.assert_close(R @ R.mT, eye, atol=1e-9, rtol=0)
+    assert bool((torch.linalg.det(R) > 0.999).all())
+    half = (path.position[0] + path.position[4]) / 2
+    torch.testing.assert_close(path.position[2], half)
+
+
+def test_a_window_sees_what_the_picture_sees_there() -> None:
+    cameras = some().cameras
+    which, row, column = torch.tensor([2, 0]), torch.tensor([3, 7]), torch.tensor([5, 1])
+    cut = cameras.windows(which, row, column, height=2, width=4)
+    assert isinstance(cut, Cameras) and (cut.height, cut.width) == (2, 4)
+    (o, d), (origins, directions) = cut.rays(), cameras.rays()
+    for k in range(2):
+        here = slice(int(row[k]), int(row[k]) + 2), slice(int(column[k]), int(column[k]) + 4)
+        torch.testing.assert_close(d[k], directions[which[k]][here])
+        torch.testing.assert_close(o[k], origins[which[k]][here])
