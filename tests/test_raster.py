@@ -163,6 +163,27 @@ def test_a_rectangle_covers_its_area_and_its_gradient_is_its_sides() -> None:
     assert float(slope[0, 0] + slope[3, 0]) == pytest.approx(y0 - y1, abs=1e-6)
 
 
+@pytest.mark.parametrize("rows", [8, 60])
+def test_outlines_of_coarse_and_of_fine_balls_have_their_gradient(rows: int) -> None:
+    """A ball of radius r at distance d covers pi (f r)^2 / (d^2 - r^2) pixels.
+
+    With 60 rows the triangles at its outline are a hundredth of a pixel wide; no pixel sees them.
+    """
+    directions, faces = lumpy(rows, 2 * rows)
+    directions = torch.nn.functional.normalize(directions, dim=-1)
+    there = views(67, 58)
+    f, d, r = there.K[0, 0, 0].item(), there.distance[0].item(), 0.8
+    radius = torch.tensor(r, dtype=torch.float64, requires_grad=True)
+    area = coverage(image_points(radius * directions, there), faces, 67, 58).sum((1, 2, 3))
+    (slope,) = torch.autograd.grad(area.sum(), radius)
+    expected = torch.pi * (f * r) ** 2 / (d * d - r * r)
+    steep = expected * (2 / r + 2 * r / (d * d - r * r))
+    most = 0.08 if rows == 8 else 0.01  # a polyhedron is smaller than its ball
+    assert area.mean().item() == pytest.approx(expected, rel=most)
+    assert slope.item() / 2 == pytest.approx(steep, rel=2 * most)
+    assert slope.item() / area.sum().item() == pytest.approx(steep / expected, rel=0.02)
+
+
 def test_what_is_hidden_changes_nothing() -> None:
     """A small square behind a large one that is tilted, so that its colours and depths vary."""
     front, back = (
