@@ -231,20 +231,23 @@ def _planned(run: "Run", config: Mapping[str, Any], posed: "Posed", device: str)
 
 
 def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
-    """How long a step takes here, in the mean of both stages: by doing some.
+    """How long a step takes here, in the mean of all stages: by doing some of each.
 
     Coarse steps are done until it is known what is empty.
     """
     from dreamlift.run import Run
 
-    ends = [time.monotonic()]
+    ends: dict[str, list[float]] = {}
 
     def note(moment: "Moment") -> None:
-        ends.append(time.monotonic())
+        ends.setdefault(moment.run.stage, []).append(time.monotonic())
 
     log.info("measuring how many steps that is ...")
     with TemporaryDirectory() as folder:
-        short = replace(recipe, steps=60, coarse=0.8)
+        short = replace(recipe, steps=64, coarse=0.8)
         short.run(Run.create(Path(folder) / "run", {}), posed, (note,), device=device)
-    coarse, fine = (ends[48] - ends[36]) / 12, (ends[60] - ends[52]) / 8
-    return recipe.coarse * coarse + (1 - recipe.coarse) * fine
+    total = 0.0
+    for size, steps in recipe.stages():
+        later = ends[f"{size}"][-6:]  # the first steps are slow: nothing is known to be empty
+        total += steps * (later[-1] - later[0]) / (len(later) - 1)
+    return total / sum(steps for _, steps in recipe.stages())

@@ -85,7 +85,7 @@ def unseen(folder: Path, posed: Posed, made: Rebuilt, about: Any, *, resolution:
 
 
 def bits(run: Path) -> dict[str, bytes]:
-    state: dict[str, Any] = Run(run, "fine").load() or {}
+    state: dict[str, Any] = Run(run, "65").load() or {}
     return {name: value.numpy().tobytes() for name, value in state["scene"].items()}
 
 
@@ -169,6 +169,15 @@ def some(alpha: float = 1.0) -> Posed:
     full = torch.ones(3, 12, 12, 1)
     held = torch.tensor([True, False, False])
     return Posed(["a", "b", "c"], cameras, colors * alpha, alpha * full, full, held, torch.eye(4))
+
+
+def test_grids_grow_twice_as_fine_each_and_share_the_steps() -> None:
+    assert Reconstruct(resolution=65, steps=10).stages() == ((33, 3), (65, 7))
+    assert Reconstruct(resolution=193, steps=100).stages() == ((97, 30), (193, 70))
+    three = Reconstruct(resolution=257, steps=100, samples=384)
+    assert three.stages() == ((65, 15), (129, 15), (257, 70))
+    field = three.start(some()).field
+    assert (field.samples, field.get_parameter("body.levels.2").shape[0]) == (96, 65)
 
 
 def test_what_stands_behind_follows_from_the_photographs() -> None:

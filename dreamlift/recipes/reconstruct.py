@@ -4,10 +4,10 @@
             phi <- Adam(phi, |x over b - truth over b|^2)                                  (Eq. 6)
 
 On a dense grid, coarse to fine (as Plenoxels, 2112.05131, and DVGO, 2111.11215, in torch and
-Warp): first on half the resolution, three nested levels that spread what few rays say, then on
-all of it, one level. b is what stands behind: where photographs have alpha, a colour drawn anew for
-every ray, which leaves no colour for empty space to take (instant-ngp); else one that is learned
-for each direction, or black.
+Warp): first on a small grid of three nested levels that spread what few rays say, then on ever
+finer ones of one level. b is what stands behind: where photographs have alpha, a colour drawn anew
+for every ray, which leaves no colour for empty space to take (instant-ngp); else one that is
+learned for each direction, or black.
 """
 
 from collections.abc import Sequence
@@ -58,23 +58,32 @@ class Reconstruct:
     steps: int = 1500
     """Optimiser steps."""
     coarse: float = 0.3
-    """Share of the steps on half the resolution."""
+    """Share of the steps that are not yet on the finest grid."""
     rays: int = 8192
-    """Of a step; half as many of a coarse one."""
+    """Of a step; half as many where the grid is not the finest."""
     resolution: int = 129
-    """Vertices along each side of the grid: one more than a multiple of 64."""
+    """Vertices along each side of the finest grid: one more than a multiple of 64."""
     samples: int = 192
-    """Along the diameter of the ball; even."""
+    """Along the diameter of the ball, on the finest grid."""
     lr: tuple[float, float] = (0.2, 0.01)
     """Adam's rate at the first and at the last step."""
     background: Behind = "auto"
     """What stands behind: a random colour for each ray (of cut-out photographs), what is learned
     for each direction, or black; auto chooses of the first two."""
 
+    def stages(self) -> tuple[tuple[int, int], ...]:
+        """Resolution and steps of each grid, each twice as fine as the one before."""
+        sizes = [(self.resolution - 1) // 2 + 1]
+        while sizes[0] % 64 == 1 and sizes[0] > 97:
+            sizes.insert(0, (sizes[0] - 1) // 2 + 1)
+        each = max(round(self.coarse * self.steps / len(sizes)), 1)
+        last = max(self.steps - each * len(sizes), 1)
+        return *((size, each) for size in sizes), (self.resolution, last)
+
     def start(self, posed: Posed) -> Rebuilt:
         """What there is before the first step."""
-        half = (self.resolution - 1) // 2 + 1
-        field = Field(resolution=half, samples=self.samples // 2)
+        size = self.stages()[0][0]
+        field = Field(resolution=size, samples=self.samples * (size - 1) // (self.resolution - 1))
         if self.background in ("random", "black") or (self.background == "auto" and posed.cut_out):
             return Rebuilt(field, None)
         return Rebuilt(field, Environment(rng=torch.Generator().manual_seed(self.seed)))
@@ -89,26 +98,23 @@ class Reconstruct:
     ) -> Rebuilt:
         """Make the field, or load it where the run has it, without the held-out photographs."""
         learned = posed.some(~posed.held_out)
-        first = self.start(posed)
-        behind = None if first.behind is None else first.behind.to(device)
-        coarse = max(round(self.coarse * self.steps), 1)
-        fine = max(self.steps - coarse, 1)
-        middle = exponential(coarse / self.steps, *self.lr)
-        rates = (self.lr[0], middle), (middle, self.lr[1])
-        rebuilt = Rebuilt(first.field.to(device), behind)
-        fit(
-            self.stage(rebuilt, learned, coarse, self.rays // 2, rates[0]),
-            run / "coarse",
-            observers,
-        )
-        rebuilt = Rebuilt(rebuilt.field.finer(), behind)
-        fit(self.stage(rebuilt, learned, fine, self.rays, rates[1]), run / "fine", observers)
-        return rebuilt
+        made = self.start(posed)
+        behind = None if made.behind is None else made.behind.to(device)
+        made = Rebuilt(made.field.to(device), behind)
+        done = 0
+        for size, steps in self.stages():
+            if done:
+                made = Rebuilt(made.field.finer(), behind)
+            first, last = (exponential(at / self.steps, *self.lr) for at in (done, done + steps))
+            rays = self.rays if size == self.resolution else self.rays // 2
+            fit(self.stage(made, learned, steps, rays, (first, last)), run / f"{size}", observers)
+            done += steps
+        return made
 
     def stage(
         self, made: Rebuilt, posed: Posed, steps: int, rays: int, lr: tuple[float, float]
     ) -> Stage[RayIntegrals]:
-        """One of the two fits."""
+        """The fit of one grid."""
         device = next(made.field.parameters()).device
         draw = pixels(posed, device)
         random = made.behind is None and self.background != "black"
