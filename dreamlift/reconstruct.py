@@ -14,6 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,6 +83,7 @@ class Reconstruct:
 
     def start(self) -> "Run":
         """The run's folder, once all that can be checked is. Raises BadInput."""
+        from dreamlift.io.lock import alone
         from dreamlift.photographs import read_album
         from dreamlift.priors.source import device_named
         from dreamlift.run import Run, run_folder
@@ -98,7 +100,9 @@ class Reconstruct:
         folder = self.out or run_folder(
             Path("runs"), NAME, self.folder.resolve().name or "scene", asked
         )
-        return Run.create(folder, asked)
+        used = any(folder.glob("[!.]*"))  # then nothing is written; else two may begin at once
+        with nullcontext() if used else alone(folder):
+            return Run.create(folder, asked)
 
     def _check(self) -> None:
         for name, (least, most) in LIMITS.items():

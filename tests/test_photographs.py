@@ -221,6 +221,34 @@ def test_the_data_s_own_split_is_kept(tmp_path: Path) -> None:
     assert [p.held_out for p in album.photos] == [True, False, False, False]
 
 
+def test_nerfstudio_s_turned_world_is_stood_up_and_its_turn_kept(tmp_path: Path) -> None:
+    """Cameras in a world whose +y is down, as COLMAP likes it."""
+    cameras = some()
+    turn = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)
+    fallen = cameras.world_to_camera.clone()
+    fallen[:, :3, :3] = fallen[:, :3, :3] @ turn
+    applied = [[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0]]
+    said = nerf(Cameras(fallen, cameras.K, H, W), applied_transform=applied)
+    pictures(write(tmp_path, said))
+    album = read_album(tmp_path)
+    assert album.about["applied_transform"] == applied
+    posed = develop(album)
+    same_pictures(posed, Cameras(fallen, cameras.K, H, W))
+    up = -posed.cameras.world_to_camera[:, 1, :3].mean(0)
+    assert torch.nn.functional.normalize(up, dim=0)[2] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_each_frame_may_have_a_lens_of_its_own(tmp_path: Path) -> None:
+    said = nerf(some(), k1=0.1, k2=0.2, p1=0.3)
+    said["frames"][1] |= {"fl_x": 25.0, "k1": 0.0, "k2": 0.0, "p1": 0.0, "w": 2 * W, "h": 2 * H}
+    said["frames"][2] |= {"camera_model": "OPENCV_FISHEYE", "k3": 0.01, "k4": 0.02}
+    pictures(write(tmp_path, said))
+    first, second, third, _ = (photo.lens for photo in read_album(tmp_path).photos)
+    assert (first.radial, first.tangential) == ((0.1, 0.2, 0.0), (0.3, 0.0))
+    assert second.straight and (second.fx, second.cx, second.width) == (12.5, 5.75, W)
+    assert third.fisheye == (0.1, 0.2, 0.01, 0.02)
+
+
 def test_frames_without_pictures_are_left_out_and_said(tmp_path: Path) -> None:
     said = nerf(some(6))
     for frame in said["frames"]:
