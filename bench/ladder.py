@@ -15,13 +15,14 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from dreamlift.api import make, recipe_of
+from dreamlift.api import make
 from dreamlift.evaluate.ladder import ladder, table
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.export import GLB, Finish, export
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse
 from dreamlift.observers import log
+from dreamlift.offers import recipe_of
 from dreamlift.priors.oracle import Oracle
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run, slug

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import torch
 
@@ -36,26 +36,15 @@ from dreamlift.io.images import save_png
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
+from dreamlift.offers import Recipe, kind, name_of, recipe_of
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
-from dreamlift.recipes.dreamfusion import DreamFusion, full
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
 
-Recipe: TypeAlias = DreamFusion
-"""Whatever `Name` offers."""
 REPORT = "report.json"
 """Written last, beside the asset's files: what was made, or why nothing was."""
 log = logging.getLogger("dreamlift")
-
-
-def recipe_of(name: Name, preset: Preset, prompt: str, seed: int = 0) -> Recipe:
-    """The numbers of a preset."""
-    match name, preset:
-        case "dreamfusion", "draft":
-            return DreamFusion(prompt, seed)
-        case "dreamfusion", "full":
-            return full(prompt, seed)
 
 
 @dataclass(frozen=True)
@@ -67,16 +56,11 @@ class Request:
     device: str
     finish: Finish
 
-    @property
-    def name(self) -> str:
-        """The recipe's, as `Name` has it."""
-        return type(self.recipe).__name__.lower()
-
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
         numbers = asdict(self.recipe)
         rest = {"prior": asdict(self.prior), "device": self.device, "finish": asdict(self.finish)}
-        return {"recipe": self.name, **numbers, **rest}
+        return {"recipe": name_of(self.recipe), **numbers, **rest}
 
     @staticmethod
     def of(run: Run) -> "Request":
@@ -85,10 +69,8 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
-            if name != DreamFusion.__name__.lower():
-                raise ValueError(f"there is no recipe {name!r}")
             return Request(
-                from_json(DreamFusion, config),
+                from_json(kind(name), config),
                 from_json(Source, prior),
                 str(device),
                 from_json(Finish, finish),
@@ -128,7 +110,8 @@ def start(request: Request, out: str | Path | None = None) -> Run:
     Raises BadInput where it cannot be written or holds anything but this very run.
     """
     config = request.config()
-    folder = Path(out or run_folder(Path("runs"), request.name, request.recipe.prompt, config))
+    recipe = request.recipe
+    folder = Path(out or run_folder(Path("runs"), name_of(recipe), recipe.prompt, config))
     used = any(folder.glob("[!.]*"))  # then nothing is written; else two may begin at once
     with nullcontext() if used else alone(folder):
         return Run.create(folder, config)
@@ -259,15 +242,7 @@ def export_again(folder: str | Path, out: Path, finish: Finish) -> Path:
     asset = finished(run)
     if asset is not None and finish == request.finish:
         return asset.save(out)
-    state = run.load()
-    if state is None or state["step"] < request.recipe.steps:
-        done = 0 if state is None else state["step"]
-        raise BadInput(
-            f"{run.path} has done {done} of {request.recipe.steps} steps. Finish it first: "
-            f"dreamlift resume {run.path}"
-        )
-    scene = request.recipe.scene()
-    scene.load_state_dict(cast("dict[str, Any]", state["scene"]))
+    scene = request.recipe.made(run)
     with TemporaryDirectory() as temporary:
         return export(scene, Path(temporary), finish=finish).save(out)
 

@@ -78,6 +78,8 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """Where to compute: auto, cpu, cuda or cuda:N."""
     out: Folder = None
     """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
+    explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
 
 @dataclass(frozen=True)
@@ -301,8 +303,9 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
 
 def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
-    from dreamlift.api import recipe_of, request, start
+    from dreamlift.api import request, start
     from dreamlift.export import Finish
+    from dreamlift.offers import explain, recipe_of
 
     plain = [word for word in arguments if word not in ("-h", "--help")]
     asked, _ = tyro.cli(Choice, args=plain, prog="dreamlift generate", return_unknown_args=True)
@@ -313,6 +316,9 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
 
     def run(self: Any) -> int:
         recipe = type(preset)(**{**vars(self.numbers), "prompt": self.prompt})
+        if self.explain:
+            print(explain(recipe), end="")
+            return 0
         settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
         return _carry_on(start(settings, self.out).path)
 
@@ -321,6 +327,9 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         ("numbers", Annotated[numbers, tyro.conf.arg(name="")], numbers(**vars(preset))),
         ("finish", Finish, Finish()),
     ]
+    if "--explain" in arguments:
+        spoken = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT")]
+        fields.insert(0, ("prompt", spoken, ""))
     space = {"run": run, "__doc__": Generate.__doc__}
     return make_dataclass("Numbered", fields, bases=(Generate,), namespace=space, frozen=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Generic, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from dreamlift.run import Run
 from dreamlift.scene import Aux, Rendering, Scene, Shot
 from dreamlift.step import Step
 
+Made = TypeVar("Made", bound=Scene[Any])
 Terms: TypeAlias = Mapping[str, Tensor]
 """Named scalars, already weighted; their sum is minimised."""
 
@@ -183,6 +184,21 @@ def _resume(stage: Stage[Any], run: Run, rng: torch.Generator) -> int:
             "folder, or delete that file to start this stage again."
         ) from error
     return state["step"]
+
+
+def made(scene: Made, run: Run) -> Made:
+    """A scene as the finished stage in `run` left it. Raises BadInput where it is not finished."""
+    state = run.load()
+    if state is None or state["step"] < state["steps"]:
+        which = f"its stage {run.stage!r}" if run.stage else "its steps"
+        done = "not begun"
+        if state is not None:
+            done = f"done {state['step']} of {state['steps']} steps of"
+        raise BadInput(
+            f"{run.path} has {done} {which}. Finish it first: dreamlift resume {run.path}"
+        )
+    scene.load_state_dict(cast("dict[str, Any]", state["scene"]))
+    return scene
 
 
 def _advice(run: Run) -> str:

@@ -41,6 +41,10 @@ class Rendering(Generic[Aux]):
         """The picture in front of a background."""
         return self.color + (1 - self.alpha) * background
 
+    def before(self, shot: Shot) -> Float[Tensor, "b h w c"]:
+        """The picture in front of the shot's background; of black where it has none."""
+        return self.color if shot.background is None else self.over(shot.background)
+
 
 class Scene(nn.Module, ABC, Generic[Aux]):
     """The parameters phi are `self.parameters()`. Subclasses are final."""

@@ -4,6 +4,7 @@ The embedded models are trained on it and recipes render from it, so that a pict
 unfinished object is a picture of the kind the prior has seen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from dreamlift.cameras import Cameras, orbit
 from dreamlift.lights import Light, around_camera
 from dreamlift.scene import Shot
+from dreamlift.step import Step
 
 Shading: TypeAlias = Literal["albedo", "lit", "textureless"]
 Direction: TypeAlias = Literal["front", "left side", "right side", "back", "overhead"]
@@ -91,3 +93,15 @@ class Views:
         blank = torch.full((n,), shading == "textureless", device=rng.device)
         light = None if shading == "albedo" else self.light(cameras, rng, textureless=blank)
         return Shot(cameras, light, self.backgrounds(n, rng))
+
+    def course(
+        self, n: int, *, size: int = 64, albedo_first: float = 0.0
+    ) -> Callable[[Step], Shot]:
+        """What a stage draws: n shots a step, in the first share of its steps all without light."""
+
+        def shots(step: Step) -> Shot:
+            early = step.progress < albedo_first
+            shading = "albedo" if early else self.shading(step.rng)
+            return self.draw(n, step.rng, shading=shading, size=size)
+
+        return shots

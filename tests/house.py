@@ -30,7 +30,18 @@ LAYERS = (
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
     {"fit", "observers", "edit", "generators", "learn", "export"},
     {"recipes"},
-    {"cli", "api", "data", "doctor", "reconstruct", "studio", "batch", "evaluate", "__main__"},
+    {
+        "cli",
+        "api",
+        "offers",
+        "data",
+        "doctor",
+        "reconstruct",
+        "studio",
+        "batch",
+        "evaluate",
+        "__main__",
+    },
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
@@ -51,6 +62,8 @@ NEIGHBOURS = {
     ("observers", "fit"),
     ("cli", "api"),
     ("cli", "batch"),
+    ("cli", "offers"),
+    ("api", "offers"),
     ("cli", "data"),
     ("cli", "doctor"),
     ("cli", "reconstruct"),

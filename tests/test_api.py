@@ -257,7 +257,7 @@ def test_a_finished_run_is_brought_out_again_as_asked(words: Path, tmp_path: Pat
 
 def test_an_unfinished_run_is_not_brought_out(words: Path, tmp_path: Path) -> None:
     run = start(request(numbers(), prior=words))
-    with pytest.raises(BadInput, match=r"has done 0 of 8 steps\. Finish it first: dreamlift"):
+    with pytest.raises(BadInput, match=r"has not begun its steps\. Finish it first: dreamlift"):
         export_again(run.path, tmp_path / "a.glb", FINISH)
 
 

@@ -8,7 +8,7 @@ import torch
 from dreamlift.cameras import turntable
 from dreamlift.grammar import parse
 from dreamlift.priors.oracle import Oracle
-from dreamlift.recipes.dreamfusion import DreamFusion, full
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene
@@ -39,6 +39,6 @@ def test_draft_settings_rebuild_a_scene_that_only_the_oracle_has_seen(
 
 
 def test_full_is_more_of_the_same() -> None:
-    draft, more = DreamFusion("a cone", seed=3), full("a cone", seed=3)
+    draft, more = DreamFusion("a cone", seed=3), DreamFusion("a cone", seed=3).full()
     assert (more.prompt, more.seed, more.scale) == (draft.prompt, draft.seed, draft.scale)
     assert more.steps * more.batch > draft.steps * draft.batch

@@ -28,6 +28,16 @@ class TetGrid:
     sides: Int[Tensor, "t 6"]  # the edges of each, in the order of EDGES
     cell: float  # world units: what a vertex may move by is half of it
 
+    def to(self, device: torch.device) -> "TetGrid":
+        """The same on a device."""
+        return TetGrid(
+            self.vertices.to(device),
+            self.tets.to(device),
+            self.edges.to(device),
+            self.sides.to(device),
+            self.cell,
+        )
+
 
 def tet_grid(resolution: int, bounds: float) -> TetGrid:
     """The cube [-bounds, bounds]^3 in `resolution`^3 cells of six tetrahedra each.

@@ -14,6 +14,7 @@ from torch import Tensor
 from dreamlift.prior import Condition, Prior, Prompt
 from dreamlift.scene import Shot
 from dreamlift.views import OVERHEAD, Direction, direction
+from dreamlift.words import untextured
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
@@ -110,3 +111,9 @@ class Directed:
             bare = zip(self._untextured, weights, strict=True)
             mix += [(said, w * blank) for said, w in bare]
         return self._prior.condition(mix, shot)
+
+
+def about(prior: Prior, text: str, *, interpolate: bool = False) -> Directed:
+    """An object, from its every side, and without colour words where its texture is not shown."""
+    bare = sided(untextured(text))
+    return Directed(prior, sided(text), untextured=bare, interpolate=interpolate)

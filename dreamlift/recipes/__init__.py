@@ -1,11 +1,14 @@
 """One paper, one file: a frozen dataclass of its numbers with a `run` that reads like it.
 
-Importing this costs nothing: the command line reads here what it offers.
+Every recipe has `full()` and `paper()`, its other presets, and `made(run)`, what its finished run
+has made, which needs no prior. Importing this costs nothing: the command line reads here what it
+offers, and offers.py has the classes.
 """
 
 from typing import Literal, TypeAlias
 
 Name: TypeAlias = Literal["dreamfusion"]
-"""The recipes that the command line offers."""
-Preset: TypeAlias = Literal["draft", "full"]
-"""Numbers for a look at it in about a minute, or for the best that the embedded prior gives."""
+"""The recipes that the command line offers: their files' names."""
+Preset: TypeAlias = Literal["draft", "full", "paper"]
+"""Numbers for a look at it in about a minute, for the best that the embedded prior gives, or the
+paper's, as far as they have a place here: for large priors and a GPU."""

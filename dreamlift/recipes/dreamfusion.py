@@ -23,8 +23,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.fit import Observer, Stage, Terms, fit
-from dreamlift.guidance.prompts import Directed, Sentence, sided
+from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.guidance import Guidance
+from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
@@ -36,7 +37,6 @@ from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import Field, Init
 from dreamlift.step import Step, exponential, linear
 from dreamlift.views import Views
-from dreamlift.words import untextured
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,23 @@ class DreamFusion:
     samples: int = 48
     """Samples along the diameter of the scene's ball."""
 
+    def full(self) -> "DreamFusion":
+        """More steps, of two views each."""
+        return replace(self, steps=1500, batch=2, samples=64)
+
+    def paper(self) -> "DreamFusion":
+        """The paper's own numbers, as far as they are numbers here; for large priors."""
+        t = (0.02, 0.98)
+        more = replace(self, steps=15_000, batch=4, scale=100.0, clamp=False, init="blob")
+        return replace(more, t_start=t, t_end=t, lr=(0.01, 0.001), albedo_first=1 / 15)
+
     def scene(self) -> Field:
         """The field before the first step."""
         return Field(init=self.init, samples=self.samples)
+
+    def made(self, run: Run) -> Field:
+        """The field of a finished run."""
+        return made(self.scene(), run)
 
     def run(
         self,
@@ -91,25 +105,26 @@ class DreamFusion:
         device: torch.device | str = "cpu",
     ) -> Field:
         """Make the field, or load it where the run has it."""
-        scene = self.scene().to(device)
-        views = Views()
-        told = Directed(
-            prior,
-            sided(self.prompt),
-            untextured=sided(untextured(self.prompt)),
-            interpolate=self.interpolate,
-        )
+        told = about(prior, self.prompt, interpolate=self.interpolate)
         score = cfg(prior, told, Sentence(prior, ""), self.scale, clamp=1.0 if self.clamp else None)
         sds = SDS(score, Annealed(self.t_start, self.t_end))
+        return self.follow(sds, run, prior, observers, device=device)
 
-        def shots(step: Step) -> Shot:
-            shading = "albedo" if step.progress < self.albedo_first else views.shading(step.rng)
-            return views.draw(self.batch, step.rng, shading=shading, size=self.size)
+    def follow(
+        self,
+        guidance: Guidance,
+        run: Run,
+        prior: Prior,
+        observers: Sequence[Observer] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Field:
+        """The same with any guidance of z: other papers change nothing else."""
+        scene = self.scene().to(device)
 
         def objective(view: Rendering[RayIntegrals], shot: Shot, step: Step) -> Terms:
-            background = view.alpha.new_zeros(3) if shot.background is None else shot.background
             terms = {
-                "sds": sds(prior.encode(view.over(background)), shot, step),
+                "guidance": guidance(prior.encode(view.before(shot)), shot, step),
                 "opacity": linear(step.progress, 0, self.opacity) * opacity(view.alpha),
                 "entropy": linear(step.progress, 0, self.entropy) * entropy(view.alpha),
             }
@@ -121,7 +136,7 @@ class DreamFusion:
         optimizer = torch.optim.Adam(scene.parameters(), lr=self.lr[0], fused=True)
         stage = Stage(
             scene,
-            shots,
+            Views().course(self.batch, size=self.size, albedo_first=self.albedo_first),
             objective,
             optimizer,
             self.steps,
@@ -130,8 +145,3 @@ class DreamFusion:
         )
         fit(stage, run, observers)
         return scene
-
-
-def full(prompt: str, seed: int = 0) -> DreamFusion:
-    """The `full` preset: more steps, two views each."""
-    return replace(DreamFusion(prompt, seed), steps=1500, batch=2, samples=64)

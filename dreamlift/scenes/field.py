@@ -158,6 +158,14 @@ class Field(Scene[RayIntegrals]):
             field.occupied.copy_(self.occupied)
         return field
 
+    def dense(self, resolution: int = 65) -> Float[Tensor, "x y z 4"]:
+        """Raw density and colour logits on a grid (render/grid.py): its own, where it is one."""
+        with torch.no_grad():
+            if isinstance(self.body, Grid):
+                return self.body.dense()
+            points = vertices(resolution, device=self.seen.device)
+            return self.body(points.flatten(0, 2)).reshape(*points.shape[:3], 4)
+
     def query(self, points: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Density per world unit, and albedo (sRGB in [0, 1]); no density outside the ball."""
         values = self.body(points)

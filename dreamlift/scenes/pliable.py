@@ -7,15 +7,13 @@ making it.
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.geometry.hinges import Hinges, hinges
-from dreamlift.geometry.mesh import Surface, face_cross, vertex_normals
-from dreamlift.lights import shade
-from dreamlift.render.raster import Raster, image_points, interpolate, rasterise
-from dreamlift.render.silhouette import antialias, crossings
+from dreamlift.geometry.mesh import Surface
+from dreamlift.render.drawn import draw
+from dreamlift.render.raster import Raster
 from dreamlift.render.texture import footprint, pyramid, trilinear
 from dreamlift.scene import Rendering, Scene, Shot
 
@@ -57,30 +55,21 @@ class PliableMesh(Scene[Raster]):
 
     def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[Raster]:
         """What the cameras see; depth is along the ray. Without a light, the albedo."""
-        s, h, w = self.samples, shot.cameras.height, shot.cameras.width
-        cameras = shot.cameras.resized(h * s, w * s)
-        points = image_points(self.vertices, cameras)
-        raster = rasterise(points, self.faces, h * s, w * s)
-        solid = (raster.face >= 0)[..., None].to(points)
-        held = [self.vertices, vertex_normals(self.vertices, self.faces)]
-        held.append(self.logits.sigmoid() if self.uv is None else self.uv)
-        place, normal, look = interpolate(torch.cat(held, -1), self.faces, raster).split(
-            (3, 3, held[2].shape[1]), -1
+        looks = self.logits.sigmoid() if self.uv is None else self.uv
+        return draw(
+            self.vertices,
+            self.faces,
+            self._hinges(),
+            looks,
+            self._paint,
+            shot,
+            samples=self.samples,
         )
-        color = look if self.uv is None else self._texels(look, points, raster)
-        away = place - cameras.position[:, None, None]
-        normal = F.normalize(normal, dim=-1)
-        # The back of a triangle is a surface too, and it is lit from its own side.
-        flat = face_cross(self.vertices.detach(), self.faces)[raster.face.clamp_min(0)]
-        normal = torch.where((flat * away.detach()).sum(-1, keepdim=True) > 0, -normal, normal)
-        if shot.light is not None:
-            color = shade(color, normal, place, shot.light)
-        depth = (away.square().sum(-1, keepdim=True) + 1 - solid).sqrt()
-        drawn = torch.cat([color, torch.ones_like(solid), depth, normal], -1) * solid
-        drawn = antialias(drawn, points, crossings(points, self._hinges(), raster))
-        drawn = drawn.unflatten(2, (w, s)).unflatten(1, (h, s)).mean((2, 4))
-        color, alpha, depth, normal = drawn.split((3, 1, 1, 3), -1)
-        return Rendering(color, alpha, raster, depth, normal)
+
+    def _paint(
+        self, look: Float[Tensor, "b h w c"], points: Float[Tensor, "b v 3"], raster: Raster
+    ) -> Float[Tensor, "b h w 3"]:
+        return look if self.uv is None else self._texels(look, points, raster)
 
     def _texels(
         self, uv: Float[Tensor, "b h w 2"], points: Float[Tensor, "b v 3"], raster: Raster

@@ -1,0 +1,66 @@
+"""The recipes by their names: which there are, their presets, and what each one does, in words."""
+
+import ast
+import inspect
+import sys
+from dataclasses import asdict
+from typing import TypeAlias, cast
+
+from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.dreamfusion import DreamFusion
+
+Recipe: TypeAlias = DreamFusion
+"""Whatever `Name` offers."""
+RECIPES: tuple[type[Recipe], ...] = (DreamFusion,)
+
+
+def name_of(recipe: Recipe | type[Recipe]) -> Name:
+    """A recipe's name is that of its file."""
+    return cast(Name, recipe.__module__.rpartition(".")[2])
+
+
+def kind(name: str) -> type[Recipe]:
+    """The class of a recipe. Raises ValueError for a name that none has."""
+    for recipe in RECIPES:
+        if name_of(recipe) == name:
+            return recipe
+    raise ValueError(f"there is no recipe {name!r}")
+
+
+def recipe_of(name: Name, preset: Preset, prompt: str, seed: int = 0) -> Recipe:
+    """The numbers of a preset."""
+    draft = kind(name)(prompt, seed)
+    match preset:
+        case "draft":
+            return draft
+        case "full":
+            return draft.full()
+        case "paper":
+            return draft.paper()
+
+
+def explain(recipe: Recipe) -> str:
+    """The paper's algorithm, as its recipe tells it, and this run's numbers with their meanings."""
+    said = inspect.getdoc(sys.modules[recipe.__module__]) or ""
+    meanings = _meanings(type(recipe))
+    lines = [said, "", "The numbers of this run:", ""]
+    for name, value in asdict(recipe).items():
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        lines.append(f"  {name:<14} {shown:<14} {meanings.get(name, '')}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _meanings(recipe: type[Recipe]) -> dict[str, str]:
+    """The sentences under a dataclass's fields."""
+    [body] = ast.parse(inspect.getsource(recipe)).body
+    assert isinstance(body, ast.ClassDef)
+    found: dict[str, str] = {}
+    for field, note in zip(body.body, body.body[1:], strict=False):
+        match field, note:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                value=ast.Constant(value=str(s))
+            ):
+                found[name] = " ".join(s.split())
+            case _:
+                pass
+    return found
