@@ -238,10 +238,10 @@ def names(node: ast.AST) -> Iterator[str]:
 
 
 def oracles(root: Path) -> Iterator[str]:
-    """Only tests, bench and examples import priors/oracle."""
+    """Only tests, bench and examples import the closed-form priors."""
     for path in files(root):
         for node, name in ours(path, root):
-            if name == "priors.oracle":
+            if name in ("priors.oracle", "priors.mixture"):
                 yield f"{path.relative_to(root)}:{node.lineno}: the package uses the oracle"
 
 

@@ -1,13 +1,13 @@
 """A check that cannot fail proves nothing: each known bug is planted, and its checks must see it.
 
-The bugs are those that other implementations of score distillation really had or could have. A
-bug is (holder, attribute, wrong, checks): `holder.attribute` becomes `wrong`, and then each of the
-checks, functions `check_*` of the tests of that room, must fail.
+The bugs are those that other implementations of score distillation really had or could have; how
+they are planted: tests/planted.py. The rest of the family: test_planted_family.py.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import planted
 import pytest
 import test_diffusion as on_diffusion
 import test_oracle as on_oracle
@@ -223,6 +223,12 @@ TIMES = {
     "alpha's root once more": (
         times, "alpha_sigma_squared", lambda s, t: s.alpha(t) ** 0.5 * s.sigma(t) ** 2, "weights",
     ),
+    "sigma / alpha squared": (
+        times, "noise_to_signal", lambda s, t: (s.sigma(t) / s.alpha(t)) ** 2, "more_weights",
+    ),
+    "the variance of alpha": (
+        times, "inverse_variance", lambda s, t: s.alpha(t) ** -2, "more_weights",
+    ),
     "annealed backwards": (times.Annealed, "bounds", annealed(lambda f: 1 - f**0.5), "annealing"),
     "annealed without the root": (times.Annealed, "bounds", annealed(lambda f: f), "annealing"),
 }  # fmt: skip
@@ -239,6 +245,14 @@ SCORES = {
     "one evaluation a condition": (scores.Mix, "__call__", one_by_one, "one_evaluation"),
     "eps clamped, not x0": (scores, "clamp_x0", eps_clamped, "clamped"),
     "clamp forgotten": (scores, "clamp_x0", lambda s, z_t, t, eps, limit: eps, "clamped"),
+    "the first sample's share for all": (
+        scores, "per_sample", lambda x, like: x[0].reshape(1, 1, 1, 1), "own_shares",
+    ),
+    "negatives leave the sum": (
+        scores, "composed",
+        lambda prior, null, others, clamp=None: scores.Mix(prior, {null: 1.0, **others}, clamp),
+        "composed convention",
+    ),
 }  # fmt: skip
 
 PROMPTS = {
@@ -286,7 +300,7 @@ ORACLE = {
     "score for eps": (oracle.Oracle, "eps", score_not_eps, "exact sds.value"),
 }  # fmt: skip
 
-ROOMS: dict[str, tuple[Any, dict[str, tuple[Any, str, Any, str]]]] = {
+ROOMS: planted.Rooms = {
     "sds": (on_sds, SDS),
     "times": (on_times, TIMES),
     "scores": (on_scores, SCORES),
@@ -295,31 +309,13 @@ ROOMS: dict[str, tuple[Any, dict[str, tuple[Any, str, Any, str]]]] = {
     "diffusion": (on_diffusion, DIFFUSION),
     "oracle": (on_oracle, ORACLE),
 }
-CHECKS: dict[str, Callable[[], None]] = {
-    f"{room}.{name.removeprefix('check_')}": check
-    for room, (module, _) in ROOMS.items()
-    for name, check in vars(module).items()
-    if name.startswith("check_")
-}
-BUGS = {f"{room}: {name}": bug for room, (_, bugs) in ROOMS.items() for name, bug in bugs.items()}
-
-
-def checks_of(name: str) -> list[str]:
-    """The checks that must see a bug, with their rooms."""
-    room, _, _ = name.partition(":")
-    return [check if "." in check else f"{room}.{check}" for check in BUGS[name][3].split()]
+CHECKS, BUGS = planted.checks(ROOMS), planted.bugs(ROOMS)
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch):
-    holder, attribute, wrong, _ = BUGS[name]
-    for check in checks_of(name):
-        CHECKS[check]()
-    monkeypatch.setattr(holder, attribute, wrong)
-    for check in checks_of(name):
-        with pytest.raises(AssertionError):
-            CHECKS[check]()
+    planted.catch(name, BUGS, CHECKS, monkeypatch)
 
 
 def test_every_check_has_caught_a_bug():
-    assert set(CHECKS) == {check for name in BUGS for check in checks_of(name)}
+    assert set(CHECKS) == planted.caught(BUGS)

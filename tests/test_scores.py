@@ -159,3 +159,37 @@ def test_clamping_does_nothing_to_a_picture_in_range():
     z_t = add_noise(schedule, z, t, noise)
     mix = scores.Mix(prior, {lambda s: {"field": noise}: 1.0}, clamp=1.0)
     assert torch.equal(mix(z_t, t, shot), noise)
+
+
+def check_own_shares() -> None:
+    """A weight may be a function: of each sample's t, or of its camera."""
+    prior, shot = Recorder(gain=0.5), some_shot(0, 90, 135)
+    a, b = Sentence(prior, "a"), Sentence(prior, "b")
+    z_t, t = torch.randn(3, 3, 4, 4, generator=rng(4)), torch.tensor([0.1, 0.5, 0.7])
+    mix = scores.Mix(prior, {
+        a: lambda t, shot: (t > 0.4).to(t), b: lambda t, shot: shot.cameras.azimuth / 90,
+    })  # fmt: skip
+    e_a, e_b = prior.eps(z_t, t, a(shot), b(shot))
+    of_a, of_b = (torch.tensor(w)[:, None, None, None] for w in ((0.0, 1, 1), (0.0, 1, 1.5)))
+    torch.testing.assert_close(mix(z_t, t, shot), of_a * e_a + of_b * e_b, atol=1e-5, rtol=0)
+
+
+def check_composed() -> None:
+    """eps_null + sum s_i (eps_i - eps_null): a negative prompt is one of negative weight."""
+    prior, shot = Recorder(gain=0.5), some_shot(10, -130)
+    y, bad, null = (Sentence(prior, text) for text in ("y", "bad", ""))
+    z_t, t = torch.randn(2, 3, 4, 4, generator=rng(5)), torch.tensor([0.2, 0.6])
+    e_y, e_bad, e_null = prior.eps(z_t, t, y(shot), bad(shot), null(shot))
+    prior.asked.clear()
+    found = scores.composed(prior, null, {y: 7.5, bad: -2.0})(z_t, t, shot)
+    assert [n for _, _, n in prior.asked] == [3]
+    wanted = e_null + 7.5 * (e_y - e_null) - 2 * (e_bad - e_null)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+
+
+def test_weights_may_differ_between_samples():
+    check_own_shares()
+
+
+def test_negative_prompts_are_negative_weights():
+    check_composed()

@@ -114,3 +114,16 @@ def test_a_batch_that_is_no_multiple_of_the_views_is_refused():
 def test_times_are_times():
     assert isinstance(times.Uniform(), times.Times)
     assert isinstance(times.Annealed(), times.Times)
+
+
+def check_more_weights() -> None:
+    """sqrt((1 - alpha_bar) / alpha_bar) and 1 / (1 - alpha_bar)."""
+    bar = torch.tensor([*ALPHA_BAR.values()])
+    schedule, t = scaled_linear(), at(*ALPHA_BAR)
+    close = torch.testing.assert_close
+    close(times.noise_to_signal(schedule, t), ((1 - bar) / bar).sqrt(), atol=0, rtol=1e-3)
+    close(times.inverse_variance(schedule, t), 1 / (1 - bar), atol=0, rtol=1e-3)
+
+
+def test_the_other_weights_are_those_of_the_entry():
+    check_more_weights()

@@ -2,7 +2,8 @@
 
 Every guidance is called as `guidance(z, shot, step)` and takes z, what the recipe encoded; the
 scalar's gradient is grad_i / b for sample i, summed over its pixels. Its `.gradient` is a pure
-function: no randomness, no autograd.
+function: no randomness, no autograd. `scores` are what is asked of a prior, `times` and `courses`
+at which noise levels; edits (`dds`, `pds`) take the original beside z.
 """
 
 from collections.abc import Callable

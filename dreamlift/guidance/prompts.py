@@ -4,8 +4,8 @@ Without them every side of an animal becomes its front. At azimuth +90 one sees 
 side; the two sides are kept apart, for a plain "side view" is two mirror images at once.
 """
 
-from collections.abc import Mapping
-from typing import get_args
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,11 @@ AZIMUTHS: Mapping[Direction, float] = {
 }
 """Where each side is seen squarely, in degrees."""
 
+Shares: TypeAlias = Callable[
+    [Float[Tensor, " b"], Float[Tensor, " b"]], Mapping[Direction, Float[Tensor, " b"]]
+]
+"""How much of each side a camera at (azimuth, elevation), in degrees, shows; others have 0."""
+
 RAMP = 30.0
 """Degrees of elevation over which an interpolated prompt turns to "overhead view"."""
 
@@ -44,6 +49,11 @@ def nearest(
     return {side: azimuth.new_tensor([float(s == side) for s in seen]) for side in DIRECTIONS}
 
 
+def overhead(elevation: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """The share of "overhead": 0 at 45 degrees, 1 at 75."""
+    return ((elevation - OVERHEAD) / RAMP + 0.5).clamp(0, 1)
+
+
 def interpolated(
     azimuth: Float[Tensor, " b"], elevation: Float[Tensor, " b"]
 ) -> dict[Direction, Float[Tensor, " b"]]:
@@ -51,7 +61,7 @@ def interpolated(
 
     "overhead" takes over linearly in the `RAMP` degrees around 60, the other sides share the rest.
     """
-    above = ((elevation - OVERHEAD) / RAMP + 0.5).clamp(0, 1)
+    above = overhead(elevation)
     weights: dict[Direction, Tensor] = {}
     for side, squarely in AZIMUTHS.items():
         away = ((azimuth - squarely + 180) % 360 - 180).abs()
@@ -75,7 +85,8 @@ class Directed:
     """A sentence for each side, and another where the light shows no texture.
 
     `untextured` sentences have no colour words; without them textureless pictures are told the
-    same as the others. Each distinct text is embedded once, here.
+    same as the others. Each distinct text is embedded once, here. `shares` says which sides a
+    camera shows, if neither the nearest nor interpolated ones are meant.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class Directed:
         *,
         untextured: Mapping[Direction, str] | None = None,
         interpolate: bool = False,
+        shares: Shares | None = None,
     ) -> None:
         untextured = texts if untextured is None else untextured
         for name, given in (("texts", texts), ("untextured", untextured)):
@@ -97,13 +109,14 @@ class Directed:
         distinct = dict.fromkeys([*texts.values(), *untextured.values()])
         embedded = {text: prior.embed(Prompt(text)) for text in distinct}
         self._prior = prior
-        self._weights = interpolated if interpolate else nearest
+        self._weights: Shares = shares or (interpolated if interpolate else nearest)
         self._textured = [embedded[texts[side]] for side in DIRECTIONS]
         self._untextured = [embedded[untextured[side]] for side in DIRECTIONS]
 
     def __call__(self, shot: Shot) -> Condition:
         shares = self._weights(shot.cameras.azimuth, shot.cameras.elevation)
-        weights = [shares[side] for side in DIRECTIONS]
+        nothing = torch.zeros_like(shot.cameras.azimuth)
+        weights = [shares.get(side, nothing) for side in DIRECTIONS]
         mix = list(zip(self._textured, weights, strict=True))
         if shot.light is not None:
             blank = shot.light.textureless.to(weights[0])

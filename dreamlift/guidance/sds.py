@@ -1,4 +1,8 @@
-"""Score distillation sampling (DreamFusion, arXiv:2209.14988)."""
+"""Score distillation sampling (DreamFusion, arXiv:2209.14988).
+
+SJC, CSD and NFSD are the same gradient with other scores and another `control`; VSD, SDI and ISM
+put something better than eps in its place.
+"""
 
 from dataclasses import dataclass
 
@@ -36,6 +40,8 @@ class SDS:
     score: Score
     times: Times = Uniform()
     weight: Weight = sigma_squared
+    control: float = 1.0
+    """How much of eps is subtracted: a control variate, for its mean is 0. CSD and NFSD take 0."""
 
     def gradient(
         self,
@@ -48,7 +54,7 @@ class SDS:
         schedule = self.score.prior.schedule
         with torch.no_grad():
             eps = self.score(add_noise(schedule, z, t, noise), t, shot)
-            return per_sample(self.weight(schedule, t), z) * (eps - noise)
+            return per_sample(self.weight(schedule, t), z) * (eps - self.control * noise)
 
     def __call__(self, z: Float[Tensor, "b c y x"], shot: Shot, step: Step) -> Float[Tensor, ""]:
         t = draw(self.times, self.score.prior, z, step)

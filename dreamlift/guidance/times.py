@@ -46,19 +46,24 @@ class Uniform:
 class Annealed:
     """t ~ U(low, high), both moving from `start` to `end` as the stage proceeds: coarse to fine.
 
-    Paint-it (arXiv:2312.11360) is Annealed((.3, .98), (.2, .5), by="sqrt").
+    Paint-it (arXiv:2312.11360) is Annealed((.3, .98), (.2, .5), by="sqrt"). Where low is high,
+    t is not drawn but follows; `courses` has such, and others' distributions.
     """
 
     start: tuple[float, float] = (0.02, 0.98)  # (low, high) at progress 0
-    end: tuple[float, float] = (0.02, 0.5)  # (low, high) at progress 1
+    end: tuple[float, float] = (0.02, 0.5)  # (low, high) at progress `until`, and after it
     by: Literal["linear", "sqrt", "cosine"] = "linear"
+    until: float = 1.0
+    limits: tuple[float, float] = (0.0, 1.0)  # what both are clipped to
 
     def bounds(self, progress: float) -> tuple[float, float]:
         """(low, high) at a progress in [0, 1]."""
         move = cosine if self.by == "cosine" else linear
-        along = max(progress, 0.0) ** 0.5 if self.by == "sqrt" else progress
-        low, high = zip(self.start, self.end, strict=True)
-        return move(along, *low), move(along, *high)
+        done = max(progress, 0.0) / self.until
+        along = done**0.5 if self.by == "sqrt" else done
+        least, most = self.limits
+        low, high = (move(along, *ends) for ends in zip(self.start, self.end, strict=True))
+        return min(max(low, least), most), min(max(high, least), most)
 
     def __call__(self, n: int, step: Step) -> Float[Tensor, " n"]:
         return _between(*self.bounds(step.progress), n, step)
@@ -95,3 +100,16 @@ def uniform(schedule: Schedule, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 def alpha_sigma_squared(schedule: Schedule, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     """w(t) = alpha_t sigma_t^2, Latent-NeRF's and Fantasia3D's sqrt(alpha_bar) (1 - alpha_bar)."""
     return schedule.alpha(t) * schedule.sigma(t) ** 2
+
+
+def noise_to_signal(schedule: Schedule, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """w(t) = sigma_t / alpha_t: ISM's sqrt((1 - alpha_bar) / alpha_bar).
+
+    It turns a difference of noises into one of clean samples, z - z_hat: SDI's loss.
+    """
+    return schedule.sigma(t) / schedule.alpha(t)
+
+
+def inverse_variance(schedule: Schedule, t: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """w(t) = 1 / sigma_t^2: a strategy of Fantasia3D for appearance (arXiv:2303.13873)."""
+    return schedule.sigma(t) ** -2
