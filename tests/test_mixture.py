@@ -62,7 +62,7 @@ def check_one_mode() -> None:
     torch.testing.assert_close(a, b)
 
 
-def settle(*, varied: bool, n: int = 100, steps: int = 100) -> tuple[Tensor, Mixture]:
+def settle(*, varied: bool, n: int = 100, steps: int = 60) -> tuple[Tensor, Mixture]:
     """Where particles of one pixel end, all begun beside one of two modes."""
     modes = torch.tensor([[0.3, 0.5, 0.5], [0.7, 0.5, 0.5]])[:, None, None]
     prior = Mixture({"a": modes}, 0.25, size=1)
@@ -85,7 +85,7 @@ def check_coverage() -> None:
     assert 0.35 < share < 0.65, share
     true = torch.tensor([(0.4**2 + 0.25**2) ** 0.5, 0.25, 0.25])
     torch.testing.assert_close(covered.std(0).flatten(), true, atol=0.03, rtol=0)
-    assert (collapsed.std(0) < 0.12).all(), collapsed.std(0)
+    assert (collapsed.std(0) < 0.15).all(), collapsed.std(0)
 
 
 CHECKS = {

@@ -57,16 +57,16 @@ def check_one() -> None:
     particles, _ = crowd()
     generator, before = rng(1), torch.get_rng_state()
     drawn: list[int] = []
-    for _ in range(150):
+    for _ in range(60):
         view = particles.render(some_shot(0, 90), rng=generator)
         (part,) = view.aux
         assert part.view.aux == part.particle + 1
         assert torch.equal(view.color, torch.full((2, 4, 4, 3), (part.particle + 1) / 10))
         drawn.append(part.particle)
-    assert all(30 < drawn.count(k) < 70 for k in range(3)), drawn
+    assert all(8 < drawn.count(k) < 32 for k in range(3)), drawn
     assert torch.equal(torch.get_rng_state(), before)
     again = rng(1)
-    assert [particles.render(lit(2), rng=again).aux[0].particle for _ in drawn] == drawn
+    assert [particles.render(lit(2), rng=again).aux[0].particle for _ in drawn[:9]] == drawn[:9]
 
 
 def check_all() -> None:
@@ -90,19 +90,19 @@ def check_all() -> None:
 
 def check_clocks() -> None:
     """A particle's steps are 0, 1, 2, ... however seldom its turn comes, out of its share."""
-    for who, total in (("one", 10), ("all", 30)):
+    for who, total in (("one", 6), ("all", 18)):
         particles, witnesses = crowd(who=who)
         generator = rng(3)
         optimizer = torch.optim.Adam(particles.parameters())
-        for i in range(30):
+        for i in range(18):
             view = particles.render(some_shot(0, 10, 20), rng=generator)
-            particles.adapt(Step(i, 30, generator), view, optimizer)
+            particles.adapt(Step(i, 18, generator), view, optimizer)
         for witness in witnesses:
             steps = [index for index, _, _ in witness.clock]
-            assert steps == [*range(len(steps))] and len(steps) > 3
+            assert steps == [*range(len(steps))] and len(steps) > 2
             assert all(whole == max(total, i + 1) for i, whole, _ in witness.clock)
             assert {name for _, _, name in witness.clock} == {witness.name}
-        assert sum(len(witness.clock) for witness in witnesses) == (30 if who == "one" else 90)
+        assert sum(len(witness.clock) for witness in witnesses) == (18 if who == "one" else 54)
 
 
 def check_only_who_was_seen() -> None:
@@ -164,6 +164,7 @@ def test_views_that_cannot_be_shared_are_refused():
         Particles([])
 
 
+@pytest.mark.seconds
 def test_fields_are_particles_with_their_normals():
     particles = Particles([Field(resolution=33, samples=8, init="blob") for _ in range(2)],
                           who="all")  # fmt: skip

@@ -82,7 +82,7 @@ def study(*, detach: bool = True, own: bool = True, low: float = 0.0, one: bool 
 
 
 VSD = {
-    "sign": (vsd.VSD, "gradient", gradient(lambda w, e, s, n: w * (s - e)), "value start spread"),
+    "sign": (vsd.VSD, "gradient", gradient(lambda w, e, s, n: w * (s - e)), "value start"),
     "eps for the student": (
         vsd.VSD, "gradient", gradient(lambda w, e, s, n: w * (e - n)),
         "value perfect start shift spread mixture.coverage",
