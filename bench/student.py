@@ -47,7 +47,7 @@ def learn(prior: Pixel, where: Where, steps: int, lr: float, batch: int) -> None
         return "  ".join(f"{error.square().mean():.5f}" for error in said)
 
     numbers = sum(p.numel() for p in student.parameters())
-    print(f"{where}, {numbers} numbers; error at t in {RANGES}")
+    print(f"{where}, {numbers} numbers; error at t in {RANGES}", flush=True)
     print(f"{0:5d}  {errors()}")
     used = 0.0
     for i in range(steps):

@@ -244,7 +244,7 @@ class Believer(nn.Module):
 
 def check_learns() -> None:
     """Taught with a picture for each of two cameras, it says the noise in each: the exact score."""
-    prior = Pixel(Believer(), Words(), Cosine(), "epsilon")  # pyright: ignore[reportArgumentType]
+    prior = Pixel(Believer(), Words(), Cosine(), "epsilon")
     pupil, shot = student(prior), some_shot(40, -100, 40, -100)
     pictures = 2 * torch.rand(2, 3, 4, 4, generator=rng(8)) - 1
     z, noise = pictures.repeat(2, 1, 1, 1), torch.randn(4, 3, 4, 4, generator=rng(10))
