@@ -58,12 +58,12 @@ def test_a_larger_picture_makes_the_surface_grow() -> None:
     wanted = ball(0.8).render(shot()).alpha.detach()
     adam = torch.optim.Adam([scene.sdf, scene.offsets], lr=0.1)
     errors: list[float] = []
-    for _ in range(30):
+    for _ in range(40):
         error = (scene.render(shot()).alpha - wanted).square().mean()
         adam.zero_grad()
         error.backward()
         adam.step()
-        errors.append(float(error))
+        errors.append(error.item())
     assert errors[-1] < 0.25 * errors[0]
 
 

@@ -16,7 +16,9 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from dreamlift.priors.text import TextTower
+from dreamlift.priors.text import TextTower, load_tower
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 PLACES = 64
 """Patches of a picture: 8x8."""
@@ -144,3 +146,14 @@ def load_clip(folder: Path, tower: TextTower) -> Clip:
     state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
     clip.load_state_dict({**clip.state_dict(), **state})
     return clip.eval().requires_grad_(False)
+
+
+def embedded_clip(*, device: torch.device | str = "cpu", folder: Path = WEIGHTS) -> Clip:
+    """The CLIP that ships inside. Raises FileNotFoundError where it is not installed."""
+    if not (folder / "clip" / "model.safetensors").is_file():
+        raise FileNotFoundError(
+            f"The embedded CLIP is not in {folder / 'clip'}. Install the package again, or train "
+            "it with `dreamlift train clip`."
+        )
+    clip = load_clip(folder / "clip", load_tower(folder / "text-to-image" / "tower"))
+    return clip.to(device)

@@ -5,7 +5,7 @@ and variances V_k = (alpha s_k)^2 + sigma^2, and its optimal denoiser is
 eps*(z_t; t) = sigma sum_k r_k (z_t - alpha mu_k) / V_k, r the probabilities of the modes given z_t.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +13,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.diffusion import Cosine, Schedule
-from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.prior import Condition, Embedding, Prior, Prompt
 from dreamlift.scene import Shot
+
+
+def mixture_eps(
+    schedule: Schedule,
+    z_t: Float[Tensor, "b c y x"],
+    t: Float[Tensor, " b"],
+    means: Float[Tensor, "k c y x"],
+    shares: Float[Tensor, "b k"],
+    stds: Float[Tensor, " k"],
+) -> Float[Tensor, "b c y x"]:
+    """eps* of a mixture; the shares of a sample need not sum to 1."""
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    variance = (alpha[:, None] * stds) ** 2 + sigma[:, None] ** 2  # b k
+    away = (z_t[:, None] - alpha[:, None, None, None, None] * means).flatten(2)
+    fit = -0.5 * (away.square().sum(2) / variance + away.shape[2] * variance.log())
+    pull = sigma[:, None, None] * away / variance[..., None]
+    likely = (shares.log() + fit).softmax(1)
+    return (likely[..., None] * pull).sum(1).reshape(z_t.shape)
 
 
 @dataclass(frozen=True)
@@ -58,16 +76,11 @@ class Mixture:
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
     ) -> tuple[Float[Tensor, "b c y x"], ...]:
         """eps* under each condition."""
-        alpha, sigma = self.schedule.alpha(t), self.schedule.sigma(t)
-        variance = (alpha[:, None] * self.stds.to(t)) ** 2 + sigma[:, None] ** 2  # b k
-        away = (z_t[:, None] - alpha[:, None, None, None, None] * self.means.to(z_t)).flatten(2)
-        fit = -0.5 * (away.square().sum(2) / variance + away.shape[2] * variance.log())
-        pull = sigma[:, None, None] * away / variance[..., None]
-        said: list[Tensor] = []
-        for told in conditions:
-            likely = (told["shares"].to(t).log() + fit).softmax(1)
-            said.append((likely[..., None] * pull).sum(1).reshape(z_t.shape))
-        return tuple(said)
+        means, stds = self.means.to(z_t), self.stds.to(t)
+        return tuple(
+            mixture_eps(self.schedule, z_t, t, means, told["shares"].to(t), stds)
+            for told in conditions
+        )
 
     def sample(self, text: str, n: int, rng: torch.Generator) -> Float[Tensor, "n c y x"]:
         """n exact samples of what a text means."""
@@ -80,3 +93,18 @@ class Mixture:
         """The mode to whose mean each z is nearest, in its standard deviations."""
         away = (z[:, None] - self.means).flatten(2).square().sum(2)
         return (away / self.stds**2).argmin(1)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """The exact score of the pictures at hand: VSD's student, perfect at once and never taught."""
+
+    prior: Prior
+    shown: Callable[[], Float[Tensor, "k c y x"]]  # what the particles show now
+
+    def __call__(
+        self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], shot: Shot
+    ) -> Float[Tensor, "b c y x"]:
+        means = self.shown().detach()
+        even, none = z_t.new_ones(len(z_t), len(means)), z_t.new_zeros(len(means))
+        return mixture_eps(self.prior.schedule, z_t, t, means, even, none)

@@ -162,10 +162,10 @@ class Pixel:
             told["camera"] = share[self.cameras] * numbers
         return told
 
-    def eps(
+    def predict(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
     ) -> tuple[Float[Tensor, "b c y x"], ...]:
-        """The network's noise predictions, all conditions in one batch, in z_t's dtype."""
+        """What the network says, eps or v; all conditions in one batch, in z_t's dtype."""
         n, channels = len(conditions), z_t.shape[1]
         told = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
         out = self.network(
@@ -173,11 +173,18 @@ class Pixel:
             (self.clock * t).repeat(n),
             told["tokens"].to(self.dtype),
             class_labels=told["camera"].to(self.dtype) if "camera" in told else None,
+            timestep_cond=told.get("pose"),  # only a student has a network for it (priors.lora)
             encoder_attention_mask=told.get("mask"),
             return_dict=False,
         )[0]
         # Models that learn their variance (DeepFloyd IF) append it as further channels.
-        said = [part[:, :channels].to(z_t) for part in out.chunk(n)]
+        return tuple(part[:, :channels].to(z_t) for part in out.chunk(n))
+
+    def eps(
+        self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
+    ) -> tuple[Float[Tensor, "b c y x"], ...]:
+        """The network's noise predictions, all conditions in one batch, in z_t's dtype."""
+        said = self.predict(z_t, t, *conditions)
         if self.prediction == "epsilon":
-            return tuple(said)
+            return said
         return tuple(eps_from_v(self.schedule, z_t, t, v) for v in said)
