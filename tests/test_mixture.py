@@ -106,11 +106,11 @@ def check_sds_collapses() -> None:
     prior = far()
     guide = SDS(Mix(prior, {Sentence(prior, "a"): 1.0}), Uniform(0.02, 0.3))
     z, generator = prior.sample("a", 64, rng(6)).requires_grad_(), rng(7)
-    shot, optimizer = some_shot(*[0] * 64), torch.optim.Adam([z], lr=0.02)
-    for i in range(150):
-        optimizer.param_groups[0]["lr"] = 0.02 * (1 - i / 150)
+    shot, optimizer = some_shot(*[0] * 64), torch.optim.Adam([z], lr=0.05)
+    for i in range(60):
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - i / 60)
         optimizer.zero_grad()
-        guide(z, shot, Step(i, 150, generator)).backward()
+        guide(z, shot, Step(i, 60, generator)).backward()
         optimizer.step()
     z = z.detach()
     mode = prior.nearest(z)
