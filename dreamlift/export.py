@@ -12,17 +12,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
+from dreamlift.convert import Finish, extract
 from dreamlift.errors import BadInput
-from dreamlift.geometry.isosurface import Isosurface, grid_points, isosurface
-from dreamlift.geometry.mesh import Surface, bounds, simplify, vertex_normals
-from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
+from dreamlift.geometry.mesh import Surface, bounds
+from dreamlift.geometry.voxels import Volume
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.meshes import read_mesh
@@ -32,56 +31,12 @@ from dreamlift.lights import Light
 from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh
 
-CHUNK = 1 << 18
-"""Points that a volume is asked about at once."""
 GLB, OBJ, TURNTABLE, SHEET = "asset.glb", "asset.obj", "turntable.mp4", "contact_sheet.png"
 FILES = (GLB, OBJ, "asset.mtl", "asset.png", TURNTABLE, SHEET)
 BACKGROUND = 0.85
 """Grey, on which white and black objects both show."""
 FOG = 0.3
 """World units; an object that a ray enters further than this is called fog."""
-
-
-@runtime_checkable
-class Volume(Protocol):
-    """What can be exported: density and colour at every point of a box."""
-
-    @property
-    def bounds(self) -> Float[Tensor, "2 3"]:
-        """Two corners of a box around everything, in world units, on the volume's device."""
-        ...
-
-    def density(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        """Per world unit: a ray that crosses a length l of it is 1 - exp(-density l) opaque."""
-        ...
-
-    def albedo(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """sRGB in [0, 1]."""
-        ...
-
-
-@dataclass(frozen=True)
-class Finish:
-    """How finely an object is brought out."""
-
-    resolution: int = 128
-    """Samples along each side of the grid that the surface is cut from."""
-    smooth: float = 0.05
-    """World units over which the grain of a density is blurred away before the surface is cut."""
-    faces: int = 20_000
-    """Triangles of the asset, at most."""
-    texture: int = 512
-    """Side of the texture, in texels."""
-    frames: int = 48
-    """Of the turntable; 24 are shown each second."""
-    size: int = 256
-    """Side of the turntable's and the contact sheet's pictures, in pixels; even."""
-
-
-DRAFT = Finish(resolution=112, faces=10_000, frames=36)
-"""A few seconds on one core."""
-FULL = Finish(resolution=192, texture=1024, frames=96, size=384)
-"""Half a minute on one core."""
 
 
 @dataclass(frozen=True)
@@ -209,73 +164,6 @@ def write_asset(
     save_png(asset.contact_sheet, sheet(scene, finish.size))
     save_mp4(asset.turntable, film(scene, finish.frames, finish.size))
     return asset
-
-
-@torch.no_grad()
-def extract(volume: Volume, finish: Finish) -> tuple[Surface, Isosurface, int]:
-    """The surface of a volume with a baked texture, how it was cut, and its number of charts."""
-    reach = float(volume.bounds.abs().max())
-    side = finish.resolution
-    points = grid_points(side, reach)
-    density = torch.cat(
-        [volume.density(p.to(volume.bounds)).cpu().float() for p in points.split(CHUNK)]
-    )
-    cut = isosurface(density.reshape(side, side, side), reach, smooth=finish.smooth)
-    vertices, faces = simplify(cut.vertices, cut.faces, finish.faces)
-    flat = unwrap(vertices, faces, size=finish.texture)
-    normals = vertex_normals(vertices, faces)[flat.source]
-    vertices = vertices[flat.source]
-    texture = bake(volume, vertices, normals, flat, finish.texture, 2 * reach / (side - 1))
-    surface = Surface(
-        vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
-    )
-    return surface, cut, flat.charts
-
-
-@torch.no_grad()
-def bake(
-    volume: Volume,
-    vertices: Float[Tensor, "m 3"],
-    normals: Float[Tensor, "m 3"],
-    flat: Unwrapped,
-    size: int,
-    cell: float,
-) -> Float[Tensor, "h w 3"]:
-    """A texture of the colours that the volume shows; `cell` as in `shown`."""
-    face, weight = rasterise(flat.uv, flat.faces, size)
-    known = face >= 0
-    corners, weight = flat.faces[face[known]], weight[known]
-    points = torch.einsum("nk,nkc->nc", weight, vertices[corners])
-    inward = -torch.einsum("nk,nkc->nc", weight, normals[corners])
-    texture = torch.zeros(size, size, 3)
-    texture[known] = shown(volume, points, inward, cell)
-    return dilate(texture, known)
-
-
-def shown(
-    volume: Volume, points: Float[Tensor, "n 3"], inward: Float[Tensor, "n 3"], cell: float
-) -> Float[Tensor, "n 3"]:
-    """The colour that a ray straight into the surface gathers, from one cell above to five below.
-
-    A density is soft: at the surface itself it is still thin, and what the camera saw while it
-    was optimised lies a little deeper. Emission and absorption, over the ray's own opacity.
-    """
-    depths = torch.linspace(-1.0, 5.0, 9) * cell
-    step = float(depths[1] - depths[0])
-    colors: list[Tensor] = []
-    for start in range(0, len(points), CHUNK // len(depths)):
-        here = slice(start, start + CHUNK // len(depths))
-        at = points[here, None] + depths[:, None] * inward[here, None]
-        at = at.reshape(-1, 3).to(volume.bounds)
-        density = volume.density(at).reshape(-1, len(depths)).double()
-        # Where all is thin, the surface's own surroundings decide.
-        optical = step * density + 1e-6
-        behind = (-(optical.cumsum(-1) - optical)).exp()
-        weight = behind * (1 - (-optical).exp())
-        weight = (weight / weight.sum(-1, keepdim=True))[..., None]
-        albedo = volume.albedo(at).reshape(-1, len(depths), 3)
-        colors.append((weight * albedo).sum(1).float().cpu())
-    return torch.cat(colors).clamp(0, 1)
 
 
 def check_same(parts: Sequence[Surface], again: Sequence[Surface]) -> None:

@@ -28,7 +28,7 @@ LAYERS = (
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "edit", "generators", "learn", "export"},
+    {"fit", "observers", "edit", "generators", "learn", "convert", "export"},
     {"recipes"},
     {"cli", "api", "data", "doctor", "reconstruct", "studio", "batch", "evaluate", "__main__"},
 )
@@ -49,6 +49,7 @@ NEIGHBOURS = {
     ("captures", "views"),
     ("photographs", "posed"),
     ("observers", "fit"),
+    ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
     ("cli", "data"),

@@ -12,21 +12,13 @@ from torch import Tensor
 
 import dreamlift.export as subject
 from dreamlift.cameras import Cameras, orbit
+from dreamlift.convert import Finish, extract, shown
 from dreamlift.errors import BadInput
-from dreamlift.export import (
-    FILES,
-    Asset,
-    Finish,
-    Volume,
-    check_same,
-    export,
-    extract,
-    shown,
-    write_asset,
-)
+from dreamlift.export import FILES, Asset, check_same, export, write_asset
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.uv import dilate, rasterise, sample, unwrap
+from dreamlift.geometry.voxels import Volume
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh
 from dreamlift.scene import Shot
