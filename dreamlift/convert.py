@@ -13,12 +13,13 @@ A field is a volume. SDF: signed distances, negative inside, world units.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamlift.errors import BadInput
 from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.isosurface import (
     DegenerateError,
@@ -60,6 +61,27 @@ DRAFT = Finish(resolution=112, faces=10_000, frames=36)
 """A few seconds on one core."""
 FULL = Finish(resolution=192, texture=1024, frames=96, size=384)
 """Half a minute on one core."""
+
+
+LIMITS = {
+    "resolution": (16, 512),
+    "smooth": (0, 0.5),
+    "faces": (100, 2_000_000),
+    "texture": (16, 8192),
+    "frames": (1, 10_000),
+    "size": (16, 2048),
+}
+"""The least and the most of every number of a `Finish`."""
+
+
+def check_finish(finish: Finish) -> None:
+    """Raises BadInput for numbers that nothing could be made with."""
+    for name, value in asdict(finish).items():
+        least, most = LIMITS[name]
+        if not least <= value <= most:
+            raise BadInput(f"The {name} must be {least} to {most}; {value} was asked for.")
+    if finish.size % 2:
+        raise BadInput(f"The size of a film must be even; {finish.size} was asked for.")
 
 
 @torch.no_grad()

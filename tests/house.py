@@ -77,6 +77,7 @@ WRAPPERS = {
     "skimage": {"geometry"},
     "gsplat": {"render"},
     "viser": {"studio"},
+    "pxr": {"io"},
     "ray": {"batch"},
 }
 """Heavy packages, and the rooms that may wrap them."""

@@ -123,7 +123,7 @@ def test_the_asset_looks_like_the_field(tmp_path: Path):
 
 
 def test_all_files_are_there_and_say_what_was_made(made: Asset):
-    assert sorted(p.name for p in made.folder.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in made.folder.iterdir()) == sorted([*FILES, "asset.png"])
     report = made.report
     assert report is not None and report.concern == ""
     assert report.components == 1 and report.dropped == 0
@@ -179,7 +179,7 @@ def test_an_interrupted_export_is_made_again(
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "turntable.mp4").exists()
     export(Cube(), tmp_path, finish=QUICK, replace=True)
     assert (tmp_path / "asset.glb").read_bytes() == made.glb.read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*FILES, "asset.png"])
 
 
 def test_no_object_leaves_no_files(tmp_path: Path):
