@@ -162,7 +162,7 @@ def format_of(path: Path, asked: Format | None = None, *, splats: bool) -> Forma
     suffix = path.suffix.lower()
     forms = cast("tuple[Format, ...]", get_args(Format))
     if asked is None:
-        fitting = [form for form in forms if suffix_of(form) == suffix]
+        fitting: list[Format] = [form for form in forms if suffix_of(form) == suffix]
         if not fitting:
             raise BadInput(
                 f"{path.name}: save as .glb, .obj, .stl, .ply, .usdz, .splat, .spz, .mp4 or .png."
