@@ -29,10 +29,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 
+from dreamlift.convert import Finish, extract
 from dreamlift.evaluate import look
 from dreamlift.evaluate.judging import WEIGHTS as JUDGE
 from dreamlift.evaluate.judging import Judge, captions, marked, shipped_judge
-from dreamlift.export import Finish, extract
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse

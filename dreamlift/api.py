@@ -17,15 +17,24 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from dreamlift import memory
 from dreamlift.cameras import orbit
+from dreamlift.convert import check_finish
 from dreamlift.errors import BadInput
-from dreamlift.export import FILES, Asset, Finish, Report, export, refuse_existing
+from dreamlift.export import (
+    FILES,
+    Asset,
+    Finish,
+    Format,
+    Report,
+    export,
+    refuse_existing,
+    write,
+)
 from dreamlift.fit import Observer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.guidance.prompts import Sentence
@@ -97,7 +106,7 @@ def request(
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
     _check_numbers(recipe)
-    _check_finish(finish)
+    check_finish(finish)
     device = device_named(device)
     source = source_of(prior, device)
     source.check(recipe.prompt)
@@ -231,20 +240,21 @@ def resume(folder: str | Path, *, observers: Sequence[Observer] | None = None) -
     return carry_on(Run.open(Path(folder)), observers)
 
 
-def export_again(folder: str | Path, out: Path, finish: Finish) -> Path:
-    """A finished run's object once more, brought out as `finish` says: .glb, .obj, .mp4, .png."""
+def export_again(
+    folder: str | Path, out: Path, finish: Finish, format: Format | None = None
+) -> Path:
+    """A finished run's object once more, as one file, brought out as `finish` says.
+
+    `format` None: by the suffix, as `Asset.save`.
+    """
     run = Run.open(Path(folder))
     request = Request.of(run)
-    _check_finish(finish)
+    check_finish(finish)
     refuse_existing([out], replace=False)
-    if out.suffix.lower() not in (".glb", ".obj", ".mp4", ".png"):
-        raise BadInput(f"{out.name}: save as .glb, .obj, .mp4 or .png.")
     asset = finished(run)
     if asset is not None and finish == request.finish:
-        return asset.save(out)
-    scene = request.recipe.made(run)
-    with TemporaryDirectory() as temporary:
-        return export(scene, Path(temporary), finish=finish).save(out)
+        return asset.save(out, format=format)
+    return write(request.recipe.made(run), out, format=format, finish=finish)
 
 
 def image(
@@ -295,26 +305,6 @@ def _check_numbers(recipe: Recipe) -> None:
 
 def _said(parts: tuple[float, ...]) -> str:
     return " ".join(f"{part:g}" for part in parts)
-
-
-_FINISH = {
-    "resolution": (16, 512),
-    "smooth": (0, 0.5),
-    "faces": (100, 2_000_000),
-    "texture": (16, 8192),
-    "frames": (1, 10_000),
-    "size": (16, 2048),
-}
-"""The least and the most of every number of a `Finish`."""
-
-
-def _check_finish(finish: Finish) -> None:
-    for name, value in asdict(finish).items():
-        least, most = _FINISH[name]
-        if not least <= value <= most:
-            raise BadInput(f"The {name} must be {least} to {most}; {value} was asked for.")
-    if finish.size % 2:
-        raise BadInput(f"The size of a film must be even; {finish.size} was asked for.")
 
 
 def _compare_versions(run: Run) -> None:

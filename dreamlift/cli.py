@@ -170,11 +170,15 @@ class Export:
     """Bring a finished run's object out again, finer or coarser, as one file."""
 
     run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN")]
-    """The folder that `dreamlift generate` named."""
-    format: Literal["glb", "obj", "mp4", "png"] = "glb"
-    """The object (glb, obj), its turntable (mp4) or its contact sheet (png)."""
+    """The folder that `dreamlift generate` or `dreamlift reconstruct` named."""
+    format: Literal[
+        "glb", "obj", "stl", "ply", "usdz", "splat-ply", "splat", "spz", "mp4", "png"
+    ] = "glb"
+    """The object as a mesh (glb, obj, stl, usdz; ply, with colours at its vertices), as Gaussians
+    where it is made of them (splat-ply, the INRIA layout; splat; spz), its turntable (mp4) or its
+    contact sheet (png)."""
     out: File = None
-    """The file to write; by default RUN/export-RESOLUTION-FACES.FORMAT."""
+    """The file to write; by default RUN/export-RESOLUTION-FACES.FORMAT, RUN/splats.ply, ..."""
     resolution: Number = None
     """Samples along each side of the grid that the surface is cut from; by default the run's."""
     smooth: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
@@ -189,11 +193,14 @@ class Export:
     """Side of the turntable's and the contact sheet's pictures, in pixels; by default the run's."""
 
     def run(self) -> int:
+        from dreamlift import reconstruct
         from dreamlift.api import Request, export_again
-        from dreamlift.export import Finish
+        from dreamlift.export import SPLATS, Finish, suffix_of
         from dreamlift.run import Run
 
-        of_run = Request.of(Run.open(self.run_folder)).finish
+        run = Run.open(self.run_folder)
+        photographs = run.settings.get("recipe") == RECONSTRUCT
+        of_run = reconstruct.finish_of(run) if photographs else Request.of(run).finish
         finish = Finish(
             of_run.resolution if self.resolution is None else self.resolution,
             of_run.smooth if self.smooth is None else self.smooth,
@@ -202,11 +209,13 @@ class Export:
             of_run.frames if self.frames is None else self.frames,
             of_run.size if self.size is None else self.size,
         )
-        name = f"export-{finish.resolution}-{finish.faces}.{self.format}"
-        out = self.out or self.run_folder / name
-        if self.out is not None and out.suffix.lower() != f".{self.format}":
-            raise BadInput(f"{out.name} is no .{self.format} file. Say --format too, or rename it.")
-        print(export_again(self.run_folder, out, finish))
+        suffix = suffix_of(self.format)
+        name = f"export-{finish.resolution}-{finish.faces}{suffix}"
+        out = self.out or self.run_folder / (f"splats{suffix}" if self.format in SPLATS else name)
+        if self.out is not None and out.suffix.lower() != suffix:
+            raise BadInput(f"{out.name} is no {suffix} file. Say --format too, or rename it.")
+        again = reconstruct.export_again if photographs else export_again
+        print(again(self.run_folder, out, finish, self.format))
         return 0
 
 

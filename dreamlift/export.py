@@ -1,92 +1,71 @@
-"""From a scene to the files people open: cut a surface out of a density, unwrap it, bake its
-colours, write it, read it back, and show it from all sides.
+"""From a scene to the files people open: bring out its mesh, write it, read it back, and show it
+from all sides.
 
-    asset.glb            the object, its texture inside (+y up, facing +z, as glTF wants)
+    asset.glb            the object, its textures inside (+y up, facing +z, as glTF wants)
     asset.obj .mtl .png  the same for programs that read no glTF
+    asset.ply            of Gaussians: all of their numbers, in the INRIA layout
     turntable.mp4        once around it
     contact_sheet.png    from six sides and two heights
+
+A volume's mesh is cut and baked (convert.py), a mesh is its own, and Gaussians are brought out as
+a mesh too, while their films show the Gaussians themselves.
 """
 
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, TypeAlias, cast, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
+from dreamlift.convert import Finish, extract, of_gaussians
 from dreamlift.errors import BadInput
-from dreamlift.geometry.isosurface import Isosurface, grid_points, isosurface
-from dreamlift.geometry.mesh import Surface, bounds, simplify, vertex_normals
-from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
+from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.geometry.mesh import Surface, bounds, components
+from dreamlift.geometry.voxels import Volume
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import contact_sheet, save_png
+from dreamlift.io.mesh_files import mesh_files, write_mesh
 from dreamlift.io.meshes import read_mesh
-from dreamlift.io.obj import obj_files, write_obj
+from dreamlift.io.obj import write_obj
+from dreamlift.io.splats import read_splats, write_splats
+from dreamlift.io.usd import check_usd
 from dreamlift.io.video import save_mp4
 from dreamlift.lights import Light
+from dreamlift.render.environment import studio
 from dreamlift.scene import Shot
+from dreamlift.scenes.gaussians import Cloud
 from dreamlift.scenes.mesh import Mesh
+from dreamlift.scenes.pliable import PliableMesh
 
-CHUNK = 1 << 18
-"""Points that a volume is asked about at once."""
+Exportable: TypeAlias = Volume | Cloud | Mesh | PliableMesh
+"""A field is a volume."""
+Format: TypeAlias = Literal[
+    "glb", "obj", "stl", "ply", "usdz", "splat-ply", "splat", "spz", "mp4", "png"
+]
+"""A mesh (ply: with colours at its vertices), Gaussians (splat-ply: the INRIA layout), the
+turntable, the contact sheet."""
+SPLATS = ("splat-ply", "splat", "spz")
 GLB, OBJ, TURNTABLE, SHEET = "asset.glb", "asset.obj", "turntable.mp4", "contact_sheet.png"
-FILES = (GLB, OBJ, "asset.mtl", "asset.png", TURNTABLE, SHEET)
+FILES = (GLB, OBJ, "asset.mtl", TURNTABLE, SHEET)
+"""What every asset has."""
+MORE = ("asset.png", "asset.ply")
+"""What one with a texture, or of Gaussians, has too."""
 BACKGROUND = 0.85
 """Grey, on which white and black objects both show."""
 FOG = 0.3
 """World units; an object that a ray enters further than this is called fog."""
 
 
-@runtime_checkable
-class Volume(Protocol):
-    """What can be exported: density and colour at every point of a box."""
-
-    @property
-    def bounds(self) -> Float[Tensor, "2 3"]:
-        """Two corners of a box around everything, in world units, on the volume's device."""
-        ...
-
-    def density(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        """Per world unit: a ray that crosses a length l of it is 1 - exp(-density l) opaque."""
-        ...
-
-    def albedo(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """sRGB in [0, 1]."""
-        ...
-
-
-@dataclass(frozen=True)
-class Finish:
-    """How finely an object is brought out."""
-
-    resolution: int = 128
-    """Samples along each side of the grid that the surface is cut from."""
-    smooth: float = 0.05
-    """World units over which the grain of a density is blurred away before the surface is cut."""
-    faces: int = 20_000
-    """Triangles of the asset, at most."""
-    texture: int = 512
-    """Side of the texture, in texels."""
-    frames: int = 48
-    """Of the turntable; 24 are shown each second."""
-    size: int = 256
-    """Side of the turntable's and the contact sheet's pictures, in pixels; even."""
-
-
-DRAFT = Finish(resolution=112, faces=10_000, frames=36)
-"""A few seconds on one core."""
-FULL = Finish(resolution=192, texture=1024, frames=96, size=384)
-"""Half a minute on one core."""
-
-
 @dataclass(frozen=True)
 class Report:
-    """What was made of a volume."""
+    """What was made of a scene; of a mesh, which is not cut, level, charts and reach are 0."""
 
     level: float  # density at the surface, per world unit
     components: int
@@ -131,6 +110,11 @@ class Asset:
         return self.folder / OBJ
 
     @property
+    def splats(self) -> Path:
+        """Of Gaussians only."""
+        return self.folder / "asset.ply"
+
+    @property
     def turntable(self) -> Path:
         return self.folder / TURNTABLE
 
@@ -142,22 +126,63 @@ class Asset:
         """The mesh, read back from the GLB."""
         return read_mesh(self.glb)
 
-    def save(self, path: Path | str, *, replace: bool = False) -> Path:
-        """Write a copy: .glb and .obj are the object, .mp4 the turntable, .png the sheet."""
+    def save(
+        self, path: Path | str, *, format: Format | None = None, replace: bool = False
+    ) -> Path:
+        """Write a copy, by its suffix: .glb, .obj, .stl, .ply, .usdz are the object, .splat, .spz
+        and an asset of Gaussians' .ply these, .mp4 the turntable, .png the sheet."""
         path = Path(path)
-        refuse_existing([path], replace=replace)
-        sources = {".glb": self.glb, ".mp4": self.turntable, ".png": self.contact_sheet}
-        suffix = path.suffix.lower()
-        if suffix == ".obj":
-            parts = self.parts()
-            refuse_existing(obj_files(path, parts), replace=replace)
-            write_obj(path, parts)
-        elif suffix in sources:
+        has = self.splats.exists()
+        form = format_of(path, format, splats=has)
+        copies = {"glb": self.glb, "mp4": self.turntable, "png": self.contact_sheet}
+        copies["splat-ply"] = self.splats
+        if form in SPLATS and not has:
+            raise no_gaussians(form)
+        if form in copies:
+            refuse_existing([path], replace=replace)
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(sources[suffix], path)
+            shutil.copyfile(copies[form], path)
+        elif form in SPLATS:
+            refuse_existing([path], replace=replace)
+            write_splats(path, read_splats(self.splats))
         else:
-            raise BadInput(f"{path.name}: save as .glb, .obj, .mp4 or .png.")
+            parts = self.parts()
+            refuse_existing(mesh_files(path, parts), replace=replace)
+            write_mesh(path, parts)
         return path
+
+
+def suffix_of(form: Format) -> str:
+    """Of the files of a format."""
+    return ".ply" if form == "splat-ply" else f".{form}"
+
+
+def format_of(path: Path, asked: Format | None = None, *, splats: bool) -> Format:
+    """What a path is to hold; `splats`: whether a .ply, where nothing is asked, is of Gaussians."""
+    suffix = path.suffix.lower()
+    forms = cast("tuple[Format, ...]", get_args(Format))
+    if asked is None:
+        fitting: list[Format] = [form for form in forms if suffix_of(form) == suffix]
+        if not fitting:
+            raise BadInput(
+                f"{path.name}: save as .glb, .obj, .stl, .ply, .usdz, .splat, .spz, .mp4 or .png."
+            )
+        asked = fitting[-1] if splats else fitting[0]
+    elif suffix != suffix_of(asked):
+        raise BadInput(
+            f"{path.name} is no {suffix_of(asked)} file. Say --format too, or rename it."
+        )
+    if asked == "usdz":
+        check_usd()
+    return asked
+
+
+def no_gaussians(form: Format) -> BadInput:
+    """What to say where a cloud is asked of what is none."""
+    return BadInput(
+        f"There are no Gaussians in it to be written as {form}. Take the mesh (glb, obj, ply, stl, "
+        "usdz), or put Gaussians on that: dreamlift.scenes.gaussians.from_mesh."
+    )
 
 
 def refuse_existing(paths: Sequence[Path], *, replace: bool) -> None:
@@ -168,18 +193,66 @@ def refuse_existing(paths: Sequence[Path], *, replace: bool) -> None:
 
 
 def export(
-    volume: Volume, folder: Path, *, finish: Finish | None = None, replace: bool = False
+    scene: Exportable, folder: Path, *, finish: Finish | None = None, replace: bool = False
 ) -> Asset:
-    """Bring an object out of a volume and write all its files into `folder`.
+    """Bring an object out of a scene and write all its files into `folder`.
 
     Files already there are refused unless `replace` says that they are one's own to make again.
-    Raises DegenerateError (isosurface.py) where the density holds no object.
+    Raises DegenerateError (isosurface.py) where the scene holds no object.
     """
     finish = finish or Finish()
-    refuse_existing([folder / name for name in FILES], replace=replace)
+    refuse_existing([folder / name for name in (*FILES, *MORE)], replace=replace)
     start = time.monotonic()
-    surface, cut, charts = extract(volume, finish)
-    write_asset([surface], folder, finish=finish, replace=replace)
+    parts, report = bring_out(scene, finish)
+    cloud = _on_cpu(scene) if isinstance(scene, Cloud) else None
+    if cloud is not None:
+        write_splats(folder / "asset.ply", cloud.gaussians())
+    write_asset(parts, folder, finish=finish, replace=True, shown=cloud)
+    return Asset(folder, changed(report, seconds=time.monotonic() - start))
+
+
+def write(
+    scene: Exportable,
+    path: Path,
+    *,
+    format: Format | None = None,
+    finish: Finish | None = None,
+    replace: bool = False,
+) -> Path:
+    """One file of a scene, and no work for any other. Raises BadInput for what it cannot be."""
+    finish = finish or Finish()
+    form = format_of(path, format, splats=isinstance(scene, Cloud))
+    if form in SPLATS and not isinstance(scene, Cloud):
+        raise no_gaussians(form)
+    refuse_existing([path], replace=replace)
+    cloud = _on_cpu(scene) if isinstance(scene, Cloud) else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if cloud is not None and form in SPLATS:
+        write_splats(path, cloud.gaussians())
+        return path
+    if form in ("mp4", "png"):
+        _show(cloud or stage(bring_out(scene, finish)[0]), path, finish)
+        return path
+    parts, _ = bring_out(scene, finish)
+    refuse_existing(mesh_files(path, parts), replace=replace)
+    write_mesh(path, parts)
+    return path
+
+
+def bring_out(scene: Exportable, finish: Finish) -> tuple[tuple[Surface, ...], Report]:
+    """The mesh of a scene, and what is to be said of it."""
+    if isinstance(scene, Mesh | PliableMesh):
+        parts = scene.surfaces() if isinstance(scene, Mesh) else (scene.surface(),)
+        parts = tuple(_part_on_cpu(part) for part in parts)
+        if not all(bool(part.vertices.isfinite().all()) for part in parts):
+            raise DegenerateError("degenerate object: vertices are NaN or infinite.")
+        pieces = sum(int(components(p.faces, len(p.vertices)).max()) + 1 for p in parts)
+        count = sum(len(part.faces) for part in parts)
+        return parts, Report(0.0, pieces, 0, 0.0, count, count, 0, 0.0, 0.0)
+    if isinstance(scene, Cloud):
+        surface, cut, charts = of_gaussians(_on_cpu(scene).gaussians(), finish)
+    else:
+        surface, cut, charts = extract(scene, finish)
     report = Report(
         level=cut.level,
         components=cut.kept,
@@ -189,93 +262,82 @@ def export(
         faces=len(surface.faces),
         charts=charts,
         reach=cut.reach,
-        seconds=time.monotonic() - start,
+        seconds=0.0,
     )
-    return Asset(folder, report)
+    return (surface,), report
 
 
 def write_asset(
-    parts: Sequence[Surface], folder: Path, *, finish: Finish | None = None, replace: bool = False
+    parts: Sequence[Surface],
+    folder: Path,
+    *,
+    finish: Finish | None = None,
+    replace: bool = False,
+    shown: Cloud | None = None,
 ) -> Asset:
-    """Write a mesh as all the files of an asset, and check the GLB by reading it back."""
+    """Write a mesh as all the files of an asset, and check the GLB by reading it back.
+
+    `shown`: the Gaussians that films show in its stead.
+    """
     finish = finish or Finish()
     asset = Asset(folder)
-    refuse_existing([folder / name for name in FILES], replace=replace)
+    refuse_existing([folder / name for name in (*FILES, *MORE)], replace=replace)
     write_glb(asset.glb, parts)
     again = asset.parts()
     check_same(parts, again)
     write_obj(asset.obj, parts)
-    scene = Mesh(again)
-    save_png(asset.contact_sheet, sheet(scene, finish.size))
-    save_mp4(asset.turntable, film(scene, finish.frames, finish.size))
+    scene = shown or stage(again)
+    _show(scene, asset.contact_sheet, finish)
+    _show(scene, asset.turntable, finish)
     return asset
 
 
-@torch.no_grad()
-def extract(volume: Volume, finish: Finish) -> tuple[Surface, Isosurface, int]:
-    """The surface of a volume with a baked texture, how it was cut, and its number of charts."""
-    reach = float(volume.bounds.abs().max())
-    side = finish.resolution
-    points = grid_points(side, reach)
-    density = torch.cat(
-        [volume.density(p.to(volume.bounds)).cpu().float() for p in points.split(CHUNK)]
-    )
-    cut = isosurface(density.reshape(side, side, side), reach, smooth=finish.smooth)
-    vertices, faces = simplify(cut.vertices, cut.faces, finish.faces)
-    flat = unwrap(vertices, faces, size=finish.texture)
-    normals = vertex_normals(vertices, faces)[flat.source]
-    vertices = vertices[flat.source]
-    texture = bake(volume, vertices, normals, flat, finish.texture, 2 * reach / (side - 1))
-    surface = Surface(
-        vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
-    )
-    return surface, cut, flat.charts
+def stage(parts: Sequence[Surface]) -> Mesh:
+    """A mesh to be looked at: under an environment where it has a material to show."""
+    plain = all(part.material.plain for part in parts)
+    return Mesh(parts, environment=None if plain else studio())
+
+
+def _show(scene: Mesh | Cloud, path: Path, finish: Finish) -> None:
+    """The turntable or the contact sheet."""
+    if path.suffix == ".png":
+        save_png(path, sheet(scene, finish.size))
+    else:
+        save_mp4(path, film(scene, finish.frames, finish.size))
 
 
 @torch.no_grad()
-def bake(
-    volume: Volume,
-    vertices: Float[Tensor, "m 3"],
-    normals: Float[Tensor, "m 3"],
-    flat: Unwrapped,
-    size: int,
-    cell: float,
-) -> Float[Tensor, "h w 3"]:
-    """A texture of the colours that the volume shows; `cell` as in `shown`."""
-    face, weight = rasterise(flat.uv, flat.faces, size)
-    known = face >= 0
-    corners, weight = flat.faces[face[known]], weight[known]
-    points = torch.einsum("nk,nkc->nc", weight, vertices[corners])
-    inward = -torch.einsum("nk,nkc->nc", weight, normals[corners])
-    texture = torch.zeros(size, size, 3)
-    texture[known] = shown(volume, points, inward, cell)
-    return dilate(texture, known)
+def _on_cpu(cloud: Cloud) -> Cloud:
+    g = cloud.gaussians()
+    return Cloud(
+        changed(
+            g,
+            means=g.means.cpu(),
+            quaternions=g.quaternions.cpu(),
+            log_scales=g.log_scales.cpu(),
+            opacity_logits=g.opacity_logits.cpu(),
+            harmonics=g.harmonics.cpu(),
+        )
+    )
 
 
-def shown(
-    volume: Volume, points: Float[Tensor, "n 3"], inward: Float[Tensor, "n 3"], cell: float
-) -> Float[Tensor, "n 3"]:
-    """The colour that a ray straight into the surface gathers, from one cell above to five below.
+def _part_on_cpu(part: Surface) -> Surface:
+    def moved(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.detach().cpu()
 
-    A density is soft: at the surface itself it is still thin, and what the camera saw while it
-    was optimised lies a little deeper. Emission and absorption, over the ray's own opacity.
-    """
-    depths = torch.linspace(-1.0, 5.0, 9) * cell
-    step = float(depths[1] - depths[0])
-    colors: list[Tensor] = []
-    for start in range(0, len(points), CHUNK // len(depths)):
-        here = slice(start, start + CHUNK // len(depths))
-        at = points[here, None] + depths[:, None] * inward[here, None]
-        at = at.reshape(-1, 3).to(volume.bounds)
-        density = volume.density(at).reshape(-1, len(depths)).double()
-        # Where all is thin, the surface's own surroundings decide.
-        optical = step * density + 1e-6
-        behind = (-(optical.cumsum(-1) - optical)).exp()
-        weight = behind * (1 - (-optical).exp())
-        weight = (weight / weight.sum(-1, keepdim=True))[..., None]
-        albedo = volume.albedo(at).reshape(-1, len(depths), 3)
-        colors.append((weight * albedo).sum(1).float().cpu())
-    return torch.cat(colors).clamp(0, 1)
+    material = changed(
+        part.material, gloss=moved(part.material.gloss), bumps=moved(part.material.bumps)
+    )
+    return changed(
+        part,
+        vertices=part.vertices.detach().cpu(),
+        faces=part.faces.cpu(),
+        colors=moved(part.colors),
+        normals=moved(part.normals),
+        uv=moved(part.uv),
+        texture=moved(part.texture),
+        material=material,
+    )
 
 
 def check_same(parts: Sequence[Surface], again: Sequence[Surface]) -> None:
@@ -286,11 +348,15 @@ def check_same(parts: Sequence[Surface], again: Sequence[Surface]) -> None:
     elif not torch.allclose(bounds(parts).cpu(), bounds(again), atol=1e-5):
         problems.append("another size")
     for part, other in zip(parts, again, strict=False):
-        before, after = part.texture, other.texture
-        if (before is None) != (after is None):
-            problems.append(f"the texture of {part.name!r} is lost")
-        elif before is not None and after is not None and before.shape != after.shape:
-            problems.append(f"the texture of {part.name!r} has another size")
+        for what, before, after in (
+            ("texture", part.texture, other.texture),
+            ("gloss", part.material.gloss, other.material.gloss),
+            ("normal map", part.material.bumps, other.material.bumps),
+        ):
+            if (before is None) != (after is None):
+                problems.append(f"the {what} of {part.name!r} is lost")
+            elif before is not None and after is not None and before.shape != after.shape:
+                problems.append(f"the {what} of {part.name!r} has another size")
     if problems:
         raise RuntimeError(f"{GLB} does not read back as it was written: {'; '.join(problems)}.")
 
@@ -303,21 +369,22 @@ def key_light(cameras: Cameras) -> Light:
 
 
 @torch.no_grad()
-def pictures(scene: Mesh, cameras: Cameras) -> Iterator[Float[Tensor, "h w 3"]]:
-    """Lit pictures on grey, a few cameras at a time."""
+def pictures(scene: Mesh | Cloud, cameras: Cameras) -> Iterator[Float[Tensor, "h w 3"]]:
+    """Pictures on grey, a few cameras at a time; lit, unless a scene has a light of its own."""
+    own = isinstance(scene, Cloud) or scene.sh is not None
     for start in range(0, len(cameras), 4):
         here = cameras[slice(start, start + 4)]
-        view = scene.render(Shot(here, key_light(here)))
+        view = scene.render(Shot(here, None if own else key_light(here)))
         yield from view.over(torch.full((1, 1, 1, 3), BACKGROUND)).clamp(0, 1)
 
 
-def film(scene: Mesh, frames: int, size: int) -> Iterator[Float[Tensor, "h w 3"]]:
+def film(scene: Mesh | Cloud, frames: int, size: int) -> Iterator[Float[Tensor, "h w 3"]]:
     """Once around, from 20 degrees above."""
     azimuth = torch.arange(frames) * (360.0 / frames)
     yield from pictures(scene, orbit(azimuth, torch.full_like(azimuth, 20.0), size=size))
 
 
-def sheet(scene: Mesh, size: int) -> Float[Tensor, "y x 3"]:
+def sheet(scene: Mesh | Cloud, size: int) -> Float[Tensor, "y x 3"]:
     """Six sides, from 15 and from 45 degrees above."""
     azimuth = torch.arange(6) * 60.0
     elevation = torch.tensor([15.0, 45.0]).repeat_interleave(6)

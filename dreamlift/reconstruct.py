@@ -25,6 +25,7 @@ import tyro
 from dreamlift.errors import BadInput
 
 if TYPE_CHECKING:
+    from dreamlift.export import Finish, Format
     from dreamlift.fit import Moment
     from dreamlift.io.album import Album
     from dreamlift.posed import Posed
@@ -181,6 +182,31 @@ def _work(run: "Run") -> None:
         {"steps": recipe.steps, "left_out": [*album.left_out], "data": album.about},
         resolution=min(max(recipe.resolution, FINISH[0]), FINISH[1]),
     )
+
+
+def finish_of(run: "Run") -> "Finish":
+    """How finely a run's object was brought out."""
+    from dreamlift.export import Finish
+
+    return Finish(min(max(int(run.settings["resolution"]), FINISH[0]), FINISH[1]))
+
+
+def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | None" = None) -> Path:
+    """As api.export_again: what was made of photographs, once more, as one file."""
+    from dreamlift.convert import check_finish
+    from dreamlift.export import FILES, Asset, refuse_existing, write
+    from dreamlift.run import Run
+    from dreamlift.scenes.restore import restored
+
+    run = Run.open(folder)
+    check_finish(finish)
+    refuse_existing([out], replace=False)
+    state = (run / str(run.settings["resolution"])).load()  # the finest grid is the last stage
+    if state is None or not (run.path / REPORT).is_file():
+        raise BadInput(f"{run.path} is not finished. Finish it first: dreamlift resume {run.path}")
+    if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):
+        return Asset(run.path).save(out, format=format)
+    return write(restored(state["scene"]), out, format=format, finish=finish)
 
 
 class _Said:

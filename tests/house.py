@@ -28,7 +28,7 @@ LAYERS = (
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "edit", "generators", "learn", "export"},
+    {"fit", "observers", "edit", "generators", "learn", "convert", "export"},
     {"recipes"},
     {
         "cli",
@@ -60,6 +60,7 @@ NEIGHBOURS = {
     ("captures", "views"),
     ("photographs", "posed"),
     ("observers", "fit"),
+    ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
     ("cli", "offers"),
@@ -89,6 +90,7 @@ WRAPPERS = {
     "skimage": {"geometry"},
     "gsplat": {"render"},
     "viser": {"studio"},
+    "pxr": {"io"},
     "ray": {"batch"},
 }
 """Heavy packages, and the rooms that may wrap them."""

@@ -294,6 +294,12 @@ def test_export_writes_one_file_and_replaces_none(dreamlift: Dreamlift) -> None:
     assert again.code == 2 and "exists; nothing was changed" in again.err
     wrong = dreamlift("export", "run", "--out", "a.obj")
     assert wrong.err == "dreamlift: a.obj is no .glb file. Say --format too, or rename it.\n"
+    for form in ("stl", "ply"):
+        ended = dreamlift("export", "run", "--format", form)
+        assert (ended.code, ended.out) == (0, [f"run/export-32-600.{form}"]), ended.err
+    ended = dreamlift("export", "run", "--format", "splat-ply")
+    assert (ended.code, ended.out) == (2, [])
+    assert ended.err.startswith("dreamlift: There are no Gaussians in it to be written as splat-")
 
 
 def test_image_draws_a_strip_once(dreamlift: Dreamlift) -> None:

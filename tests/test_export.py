@@ -12,21 +12,13 @@ from torch import Tensor
 
 import dreamlift.export as subject
 from dreamlift.cameras import Cameras, orbit
+from dreamlift.convert import Finish, extract, shown
 from dreamlift.errors import BadInput
-from dreamlift.export import (
-    FILES,
-    Asset,
-    Finish,
-    Volume,
-    check_same,
-    export,
-    extract,
-    shown,
-    write_asset,
-)
+from dreamlift.export import FILES, Asset, check_same, export, write_asset
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.uv import dilate, rasterise, sample, unwrap
+from dreamlift.geometry.voxels import Volume
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh
 from dreamlift.scene import Shot
@@ -131,7 +123,7 @@ def test_the_asset_looks_like_the_field(tmp_path: Path):
 
 
 def test_all_files_are_there_and_say_what_was_made(made: Asset):
-    assert sorted(p.name for p in made.folder.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in made.folder.iterdir()) == sorted([*FILES, "asset.png"])
     report = made.report
     assert report is not None and report.concern == ""
     assert report.components == 1 and report.dropped == 0
@@ -187,7 +179,7 @@ def test_an_interrupted_export_is_made_again(
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "turntable.mp4").exists()
     export(Cube(), tmp_path, finish=QUICK, replace=True)
     assert (tmp_path / "asset.glb").read_bytes() == made.glb.read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*FILES, "asset.png"])
 
 
 def test_no_object_leaves_no_files(tmp_path: Path):

@@ -75,8 +75,23 @@ def test_a_toy_is_rebuilt_from_its_pictures_and_scored_on_others(
     assert Path("run/previews/latest.png").is_file()
     again = dreamlift("reconstruct", str(toy), "--out", "run", *QUICK)
     assert again == (0, ["run"], "")
+    for words, name in (
+        (("--format", "stl"), "run/export-128-20000.stl"),  # of the asset that is there
+        (("--resolution", "40", "--faces", "300", "--texture", "64"), "run/export-40-300.glb"),
+    ):
+        assert dreamlift("export", "run", *words)[:2] == (0, [name])
+        assert Path(name).stat().st_size > 1000
+    code, out, err = dreamlift("export", "run", "--format", "spz")
+    assert (code, out) == (2, []) and "There are no Gaussians in it" in err
     code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *QUICK, "--seed", "1")
     assert code == 2 and "holds a run with other settings: seed is 0 there and 1 asked" in err
+
+
+def test_an_unfinished_run_is_not_brought_out(dreamlift: Callable[..., Result]) -> None:
+    Run.create(Path("run"), {"recipe": "reconstruct", "resolution": 65})
+    code, out, err = dreamlift("export", "run")
+    assert (code, out) == (2, [])
+    assert err == "dreamlift: run is not finished. Finish it first: dreamlift resume run\n"
 
 
 def unseen(folder: Path, posed: Posed, made: Rebuilt, about: Any, *, resolution: int) -> None:

@@ -14,6 +14,22 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Material:
+    """How a surface mirrors light, by glTF's metallic-roughness; factors times what maps say."""
+
+    roughness: float = 1.0  # in [0, 1]: GGX's alpha is its square
+    metallic: float = 0.0  # in [0, 1]: 0 dielectric, 1 metal, whose mirror has its base colour
+    gloss: Float[Tensor, "h w 2"] | None = None  # roughness and metallic of texels, in [0, 1]
+    bumps: Float[Tensor, "h w 3"] | None = None  # (n + 1) / 2, n along u, v and the normal
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is what everything is without a material: rough, and no metal."""
+        maps = self.gloss is not None or self.bumps is not None
+        return self.roughness == 1 and self.metallic == 0 and not maps
+
+
+@dataclass(frozen=True)
 class Surface:
     """One part of an object: triangles, their colours and a name.
 
@@ -27,9 +43,11 @@ class Surface:
     uv: Float[Tensor, "n 2"] | None = None  # u right, v up; (0, 0) is the texture's lower left
     texture: Float[Tensor, "h w 3"] | None = None  # sRGB in [0, 1]; repeats outside [0, 1]
     name: str = ""
+    material: Material = Material()
 
     def __post_init__(self) -> None:
-        if self.texture is not None and self.uv is None:
+        maps = (self.texture, self.material.gloss, self.material.bumps)
+        if self.uv is None and any(x is not None for x in maps):
             raise ValueError(f"Part {self.name!r} has a texture but no uv. Give it uv (n 2).")
 
 
@@ -51,6 +69,36 @@ def vertex_normals(
     for corner in range(3):
         total = total.index_add(0, faces[:, corner], cross)
     return F.normalize(total, dim=-1, eps=1e-20)
+
+
+def tangents(
+    vertices: Float[Tensor, "n 3"],
+    faces: Int[Tensor, "f 3"],
+    normals: Float[Tensor, "n 3"],
+    uv: Float[Tensor, "n 2"],
+) -> Float[Tensor, "n 4"]:
+    """The way that u grows along the surface, unit, and on which side v grows: +1 or -1.
+
+    A normal map's frame is (t, w n x t, n), as in glTF. Means of the faces', weighted by area.
+    """
+    (a, b, c), (p, q, r) = vertices[faces].unbind(1), uv[faces].unbind(1)
+    (du, dv), (eu, ev) = (q - p).unbind(-1), (r - p).unbind(-1)
+    sign = (du * ev - eu * dv).sign()[:, None]
+    along_u = sign * ((b - a) * ev[:, None] - (c - a) * dv[:, None])
+    along_v = sign * ((c - a) * du[:, None] - (b - a) * eu[:, None])
+    size = area(vertices, faces)[:, None]
+    both = torch.cat([F.normalize(x, dim=-1, eps=1e-20) * size for x in (along_u, along_v)], -1)
+    total = vertices.new_zeros(len(vertices), 6)
+    for corner in range(3):
+        total = total.index_add(0, faces[:, corner], both)
+    t, v = total.split(3, -1)
+    t = t - (t * normals).sum(-1, keepdim=True) * normals
+    # Where u grows nowhere, any direction along the surface will do.
+    aside = torch.cross(normals, normals.roll(1, -1) + normals.new_tensor([0.0, 0.0, 1.0]), dim=-1)
+    t = torch.where(t.norm(dim=-1, keepdim=True) > 1e-20, t, aside)
+    t = F.normalize(t, dim=-1, eps=1e-20)
+    hand = (torch.cross(normals, t, dim=-1) * v).sum(-1, keepdim=True)
+    return torch.cat([t, torch.where(hand < 0, -1.0, 1.0).to(t)], -1)
 
 
 def area(vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, " f"]:

@@ -1,7 +1,8 @@
 """glTF 2.0 out: one binary file (GLB) with everything inside, one node for each part.
 
 glTF is +y up and faces +z; its texture coordinates grow downward; vertex colours are linear, and
-textures sRGB. Materials are rough and not metallic, so a viewer's light shows the albedo.
+textures sRGB. Materials are metallic-roughness; without one a surface is rough and no metal, so a
+viewer's light shows the albedo. A map of roughness and metallic is the green and blue of a picture.
 """
 
 import json
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dreamlift.geometry.mesh import Surface, to_y_up, vertex_normals
+from dreamlift.geometry.mesh import Surface, tangents, to_y_up, vertex_normals
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import png_bytes
 
@@ -53,7 +54,7 @@ class _Buffer:
         return len(self.views) - 1
 
     def floats(self, values: Float[Tensor, "n k"], *, bounds: bool = False) -> int:
-        """Append vectors of 2 or 3 numbers for vertices; gives the number of their accessor."""
+        """Append vectors of 2 to 4 numbers for vertices; gives the number of their accessor."""
         array: NDArray[np.float32] = values.detach().cpu().float().contiguous().numpy()
         accessor: dict[str, Any] = {
             "bufferView": self.view(array.astype("<f4").tobytes(), VERTICES),
@@ -99,15 +100,7 @@ def write_glb(path: Path, parts: Sequence[Surface]) -> None:
             "material": i,
         }
         document["meshes"].append({"primitives": [primitive], "name": name})
-        material: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-        if (one := _one_color(part)) is not None:
-            material["baseColorFactor"] = [*to_linear(one).tolist(), 1.0]
-        if part.texture is not None:
-            if id(part.texture) not in shown:
-                shown[id(part.texture)] = len(shown)
-                _add_texture(document, buffer, part.texture, name)
-            material["baseColorTexture"] = {"index": shown[id(part.texture)]}
-        document["materials"].append({"pbrMetallicRoughness": material, "name": name})
+        document["materials"].append(_material(document, buffer, shown, part, name))
     document |= {"accessors": buffer.accessors, "bufferViews": buffer.views}
     document["buffers"] = [{"byteLength": len(buffer.content)}]
     with atomic(path) as file:
@@ -128,6 +121,9 @@ def _attributes(buffer: _Buffer, part: Surface) -> dict[str, int]:
     if part.uv is not None:
         u, v = part.uv.unbind(-1)
         found["TEXCOORD_0"] = buffer.floats(torch.stack([u, 1 - v], -1))
+    if part.material.bumps is not None and part.uv is not None:
+        t, hand = tangents(part.vertices, part.faces, normals, part.uv).split([3, 1], -1)
+        found["TANGENT"] = buffer.floats(torch.cat([to_y_up(t), hand], -1))
     if part.colors is not None and _one_color(part) is None:
         found["COLOR_0"] = buffer.floats(to_linear(part.colors))
     return found
@@ -139,6 +135,32 @@ def _one_color(part: Surface) -> Float[Tensor, "3"] | None:
     if part.colors is None or bool((part.colors != part.colors[:1]).any()):
         return None
     return part.colors[0].detach().cpu()
+
+
+def _material(
+    document: dict[str, Any], buffer: _Buffer, shown: dict[int, int], part: Surface, name: str
+) -> dict[str, Any]:
+    """A part's material; its pictures are embedded unless another part's are the same."""
+
+    def picture(key: Tensor, pixels: Float[Tensor, "h w 3"], what: str) -> dict[str, int]:
+        if id(key) not in shown:
+            shown[id(key)] = len(shown)
+            _add_texture(document, buffer, pixels, what)
+        return {"index": shown[id(key)]}
+
+    of = part.material
+    mirror: dict[str, Any] = {"metallicFactor": of.metallic, "roughnessFactor": of.roughness}
+    if (one := _one_color(part)) is not None:
+        mirror["baseColorFactor"] = [*to_linear(one).tolist(), 1.0]
+    if part.texture is not None:
+        mirror["baseColorTexture"] = picture(part.texture, part.texture, name)
+    if of.gloss is not None:
+        pixels = torch.cat([torch.ones_like(of.gloss[..., :1]), of.gloss], -1)
+        mirror["metallicRoughnessTexture"] = picture(of.gloss, pixels, f"{name} gloss")
+    material = {"pbrMetallicRoughness": mirror, "name": name}
+    if of.bumps is not None:
+        material["normalTexture"] = picture(of.bumps, of.bumps, f"{name} bumps")
+    return material
 
 
 def _add_texture(

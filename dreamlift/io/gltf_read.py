@@ -1,14 +1,15 @@
 """glTF 2.0 in: GLB, or glTF with its buffers and pictures beside it or inside.
 
-Read are triangles, normals, base colours (factor, vertex colours, texture with its transform) and
-the tree of nodes, flattened. Left out are bones (a skinned mesh keeps its bind pose), morphs,
-transparency and everything that a light does.
+Read are triangles, normals, base colours (factor, vertex colours, texture with its transform),
+roughness, metallic and normal maps where they share the base colour's coordinates, and the tree of
+nodes, flattened. Left out are bones (a skinned mesh keeps its bind pose), morphs, transparency,
+what glows, and extensions of materials; tangents are our own.
 """
 
 import base64
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.mesh import Material, Surface
 from dreamlift.io.gltf import BIN_CHUNK, JSON_CHUNK, to_srgb
 from dreamlift.io.images import decode
 
@@ -233,27 +234,57 @@ def _part(
         normals = torch.nn.functional.normalize(turned, dim=-1).float()
     if linear.det() < 0:  # a mirrored node would turn its faces inside out
         faces = faces.flip(-1)
-    material: Mapping[str, Any] = {}
+    whole: Mapping[str, Any] = {}
     if "material" in primitive:
-        material = file.json["materials"][primitive["material"]].get("pbrMetallicRoughness", {})
-    factor = _floats(material.get("baseColorFactor", [1, 1, 1]))[:3]
+        whole = file.json["materials"][primitive["material"]]
+    mirror = whole.get("pbrMetallicRoughness", {})
+    factor = _floats(mirror.get("baseColorFactor", [1, 1, 1]))[:3]
     colors = to_srgb(factor.expand(count, 3))
     painted = attribute("COLOR_0")
     if painted is not None:
         colors = colors * to_srgb(painted[:, :3])
-    info = material.get("baseColorTexture")
-    if info is None:
-        return Surface(vertices, faces, colors, normals, name=name)
-    transform = info.get("extensions", {}).get("KHR_texture_transform", {})
-    uv = attribute(f"TEXCOORD_{transform.get('texCoord', info.get('texCoord', 0))}")
-    if uv is None:
-        return Surface(vertices, faces, colors, normals, name=name)
-    index = info["index"]
-    if index not in textures:
-        textures[index] = _texture(file, index)
-    uv = _moved(uv, transform)
-    tint = None if bool((colors > 1 - 1e-6).all()) else colors
-    return Surface(vertices, faces, tint, normals, uv, textures[index], name)
+    maps = [mirror.get("baseColorTexture"), mirror.get("metallicRoughnessTexture")]
+    maps.append(whole.get("normalTexture"))
+    place, pictures = _maps(file, maps, textures)
+    uv = None if place is None else attribute(f"TEXCOORD_{place[0]}")
+    if uv is None or place is None:
+        pictures = [None, None, None]
+    else:
+        uv = _moved(uv, place[1])
+    texture, gloss, bumps = pictures
+    material = Material(
+        float(mirror.get("roughnessFactor", 1)) if whole else 1.0,
+        float(mirror.get("metallicFactor", 1)) if whole else 0.0,
+        None if gloss is None else gloss[..., 1:],
+        bumps,
+    )
+    tint = None if texture is not None and bool((colors > 1 - 1e-6).all()) else colors
+    return Surface(vertices, faces, tint, normals, uv, texture, name, material)
+
+
+def _maps(
+    file: _File,
+    infos: Sequence[Mapping[str, Any] | None],
+    textures: dict[int, Float[Tensor, "h w 3"]],
+) -> tuple[tuple[int, Mapping[str, Any]] | None, list[Float[Tensor, "h w 3"] | None]]:
+    """Where on the pictures a surface is, as the first map says, and those that agree with it."""
+    place: tuple[int, Mapping[str, Any]] | None = None
+    found: list[Tensor | None] = []
+    for info in infos:
+        if info is None:
+            found.append(None)
+            continue
+        transform = info.get("extensions", {}).get("KHR_texture_transform", {})
+        own = transform.get("texCoord", info.get("texCoord", 0)), transform
+        place = place or own
+        if own != place:
+            found.append(None)
+            continue
+        index = info["index"]
+        if index not in textures:
+            textures[index] = _texture(file, index)
+        found.append(textures[index])
+    return place, found
 
 
 def _floats(values: list[float]) -> Float[Tensor, " n"]:

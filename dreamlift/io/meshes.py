@@ -1,5 +1,6 @@
 """Meshes in, from whichever file: glTF by our own reader, everything else by trimesh."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,15 +61,7 @@ def _named(path: Path, key: str) -> list[str]:
 def _upright(part: Surface) -> Surface:
     """From +y up, facing +z to our axes."""
     normals = None if part.normals is None else from_y_up(part.normals)
-    return Surface(
-        from_y_up(part.vertices),
-        part.faces,
-        part.colors,
-        normals,
-        part.uv,
-        part.texture,
-        part.name,
-    )
+    return replace(part, vertices=from_y_up(part.vertices), normals=normals)
 
 
 def _read_other(path: Path) -> tuple[Surface, ...]:

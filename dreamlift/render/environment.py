@@ -180,6 +180,17 @@ def environment(picture: Float[Tensor, "h w 3"]) -> Environment:
     return Environment(sh, torch.stack(levels).reshape(-1, h, w, 3))
 
 
+def studio(height: int = 32) -> Environment:
+    """For looking at things: a soft sky, a dim floor, a large lamp in front on the left and a
+    smaller one behind on the right. A white, rough surface that faces up sends about 0.8."""
+    unit, _ = directions(height)
+    sky = 0.45 + 0.25 * (4 * unit[:, 2]).tanh()
+    for toward, power, sharp in (((0.7, 0.5, 0.6), 2.2, 12.0), ((-0.6, -0.7, 0.4), 0.9, 20.0)):
+        lamp = F.normalize(unit.new_tensor(toward), dim=0)
+        sky = sky + power * (sharp * (unit @ lamp - 1)).exp()
+    return environment(sky[:, None].expand(-1, 3).reshape(height, 2 * height, 3))
+
+
 def constant(radiance: Float[Tensor, " 3"]) -> Environment:
     """The same light from everywhere."""
     sh = torch.cat([radiance[None] / 0.282095, radiance.new_zeros(8, 3)])

@@ -2,9 +2,6 @@
 
 # pyright: reportUntypedFunctionDecorator=false
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import no_type_check
 
 import torch
@@ -13,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.render.raycast import Hits
-from dreamlift.render.start_warp import start
+from dreamlift.render.start_warp import shared, start, stream
 
 start()
 wp.set_module_options({"enable_backward": False})
@@ -38,16 +35,6 @@ def _cast(
         distance[i] = hit.t
 
 
-@contextmanager
-def _stream(device: torch.device) -> Generator[None]:
-    """Warp's work in the order of torch's on a GPU; nothing to do on the CPU."""
-    if device.type == "cuda":
-        with wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device))):
-            yield
-    else:
-        yield
-
-
 @torch.no_grad()
 def raycast_warp(
     origins: Float[Tensor, "n 3"],
@@ -63,7 +50,7 @@ def raycast_warp(
     distance = origins.new_full((n,), torch.inf)
     if n == 0 or len(faces) == 0:
         return Hits(face, barycentric, distance)
-    with _stream(device):
+    with stream(device):
         place = wp.device_from_torch(device)
         points = wp.from_torch(vertices.detach().contiguous(), dtype=wp.vec3)
         mesh = wp.Mesh(points, wp.from_torch(faces.int().reshape(-1).contiguous()))
@@ -79,12 +66,5 @@ def raycast_warp(
             wp.launch(_cast, dim=count, inputs=[mesh.id, o, d, first], outputs=out, device=place)
 
         wp.load_module(device=place)  # before threads want it, all at once
-        threads = torch.get_num_threads() if device.type == "cpu" else 1
-        share = -(-n // threads)
-        pieces = [(first, min(share, n - first)) for first in range(0, n, share)]
-        if len(pieces) == 1:
-            launch(0, n)
-        else:
-            with ThreadPoolExecutor(len(pieces)) as pool:
-                list(pool.map(launch, *zip(*pieces, strict=True)))
+        shared(launch, n, device)
     return Hits(face, barycentric, distance)

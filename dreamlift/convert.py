@@ -1,0 +1,223 @@
+"""From one representation to another, as pure functions; their number is the page's contents.
+
+    volume    -> mesh       extract          marching cubes at the level of its silhouettes, baked
+    Gaussians -> volume     geometry.voxels.voxelise
+    Gaussians -> mesh       of_gaussians     cut where half of the light no longer arrives, baked
+    mesh      -> Gaussians  scenes.gaussians.from_mesh
+    mesh      -> SDF        distances        of any points, render/distance.py
+    SDF       -> mesh       zero_level       and geometry.tets.marching_tets, differentiably
+    volume    -> SDF        volume_distances extract's surface, measured
+
+A field is a volume. SDF: signed distances, negative inside, world units.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dreamlift.errors import BadInput
+from dreamlift.geometry.gaussians import Gaussians
+from dreamlift.geometry.isosurface import (
+    DegenerateError,
+    Isosurface,
+    grid_points,
+    isosurface,
+    looks,
+)
+from dreamlift.geometry.mesh import Surface, simplify, vertex_normals
+from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
+from dreamlift.geometry.voxels import Volume, Voxels, buried, voxelise
+from dreamlift.render.distance import signed_distance
+
+CHUNK = 1 << 18
+"""Points that a volume is asked about at once."""
+GRAIN = 0.4
+"""Gaussians are smooth: they are blurred over this share of what a density is (Finish.smooth)."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How finely an object is brought out."""
+
+    resolution: int = 128
+    """Samples along each side of the grid that the surface is cut from."""
+    smooth: float = 0.05
+    """World units over which the grain of a density is blurred away before the surface is cut."""
+    faces: int = 20_000
+    """Triangles of the asset, at most."""
+    texture: int = 512
+    """Side of the texture, in texels."""
+    frames: int = 48
+    """Of the turntable; 24 are shown each second."""
+    size: int = 256
+    """Side of the turntable's and the contact sheet's pictures, in pixels; even."""
+
+
+DRAFT = Finish(resolution=112, faces=10_000, frames=36)
+"""A few seconds on one core."""
+FULL = Finish(resolution=192, texture=1024, frames=96, size=384)
+"""Half a minute on one core."""
+
+
+LIMITS = {
+    "resolution": (16, 512),
+    "smooth": (0, 0.5),
+    "faces": (100, 2_000_000),
+    "texture": (16, 8192),
+    "frames": (1, 10_000),
+    "size": (16, 2048),
+}
+"""The least and the most of every number of a `Finish`."""
+
+
+def check_finish(finish: Finish) -> None:
+    """Raises BadInput for numbers that nothing could be made with."""
+    for name, value in asdict(finish).items():
+        least, most = LIMITS[name]
+        if not least <= value <= most:
+            raise BadInput(f"The {name} must be {least} to {most}; {value} was asked for.")
+    if finish.size % 2:
+        raise BadInput(f"The size of a film must be even; {finish.size} was asked for.")
+
+
+@torch.no_grad()
+def cut(volume: Volume, finish: Finish) -> Isosurface:
+    """The surface of a volume: what has its silhouettes (isosurface.py).
+
+    Raises DegenerateError where the density holds no object.
+    """
+    reach = float(volume.bounds.abs().max())
+    side = finish.resolution
+    points = grid_points(side, reach)
+    density = torch.cat(
+        [volume.density(p.to(volume.bounds)).cpu().float() for p in points.split(CHUNK)]
+    )
+    return isosurface(density.reshape(side, side, side), reach, smooth=finish.smooth)
+
+
+@torch.no_grad()
+def cut_gaussians(gaussians: Gaussians, finish: Finish) -> tuple[Voxels, Isosurface]:
+    """The volume that Gaussians fill, and its surface: where half of the light no longer arrives.
+
+    Not by silhouettes, as Gaussians that lie along a surface look thick from the side. Raises
+    DegenerateError where nothing is half opaque.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    voxels = voxelise(gaussians, finish.resolution)
+    dark = buried(voxels.dense, voxels.cell).cpu()
+    if not bool((dark > 0.5).any()):
+        raise DegenerateError(
+            "degenerate object: fog, no Gaussians hide what is behind them "
+            f"({looks(voxels.dense.cpu(), voxels.cell)}). Optimise for longer, or otherwise."
+        )
+    blur = GRAIN * finish.smooth / voxels.cell
+    dark = torch.from_numpy(gaussian_filter(dark.numpy(), blur))
+    found = isosurface(dark, voxels.reach, level=0.5)
+    within = voxels.dense.cpu()[dark > 0.5].double()
+    # Hollow inside as it may be: how far into its middling wall.
+    wall = float(within[within > 0.1 * within.max()].median())
+    return voxels, replace(found, reach=math.log(2) / max(wall, 1e-6))
+
+
+@torch.no_grad()
+def of_gaussians(gaussians: Gaussians, finish: Finish) -> tuple[Surface, Isosurface, int]:
+    """`extract` for Gaussians; colours are those without what depends on the direction."""
+    voxels, found = cut_gaussians(gaussians, finish)
+    return extract(voxels, finish, found)
+
+
+@torch.no_grad()
+def extract(
+    volume: Volume, finish: Finish, found: Isosurface | None = None
+) -> tuple[Surface, Isosurface, int]:
+    """The surface of a volume with a baked texture, how it was cut, and its number of charts.
+
+    `found`: where it was cut already.
+    """
+    found = found or cut(volume, finish)
+    cell = 2 * float(volume.bounds.abs().max()) / (finish.resolution - 1)
+    vertices, faces = simplify(found.vertices, found.faces, finish.faces)
+    flat = unwrap(vertices, faces, size=finish.texture)
+    normals = vertex_normals(vertices, faces)[flat.source]
+    vertices = vertices[flat.source]
+    texture = bake(volume, vertices, normals, flat, finish.texture, cell)
+    surface = Surface(
+        vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
+    )
+    return surface, found, flat.charts
+
+
+@torch.no_grad()
+def bake(
+    volume: Volume,
+    vertices: Float[Tensor, "m 3"],
+    normals: Float[Tensor, "m 3"],
+    flat: Unwrapped,
+    size: int,
+    cell: float,
+) -> Float[Tensor, "h w 3"]:
+    """A texture of the colours that the volume shows; `cell` as in `shown`."""
+    face, weight = rasterise(flat.uv, flat.faces, size)
+    known = face >= 0
+    corners, weight = flat.faces[face[known]], weight[known]
+    points = torch.einsum("nk,nkc->nc", weight, vertices[corners])
+    inward = -torch.einsum("nk,nkc->nc", weight, normals[corners])
+    texture = torch.zeros(size, size, 3)
+    texture[known] = shown(volume, points, inward, cell)
+    return dilate(texture, known)
+
+
+def shown(
+    volume: Volume, points: Float[Tensor, "n 3"], inward: Float[Tensor, "n 3"], cell: float
+) -> Float[Tensor, "n 3"]:
+    """The colour that a ray straight into the surface gathers, from one cell above to five below.
+
+    A density is soft: at the surface itself it is still thin, and what the camera saw while it
+    was optimised lies a little deeper. Emission and absorption, over the ray's own opacity.
+    """
+    depths = torch.linspace(-1.0, 5.0, 9) * cell
+    step = float(depths[1] - depths[0])
+    colors: list[Tensor] = []
+    for start in range(0, len(points), CHUNK // len(depths)):
+        here = slice(start, start + CHUNK // len(depths))
+        at = points[here, None] + depths[:, None] * inward[here, None]
+        at = at.reshape(-1, 3).to(volume.bounds)
+        density = volume.density(at).reshape(-1, len(depths)).double()
+        # Where all is thin, the surface's own surroundings decide.
+        optical = step * density + 1e-6
+        behind = (-(optical.cumsum(-1) - optical)).exp()
+        weight = behind * (1 - (-optical).exp())
+        weight = (weight / weight.sum(-1, keepdim=True))[..., None]
+        albedo = volume.albedo(at).reshape(-1, len(depths), 3)
+        colors.append((weight * albedo).sum(1).float().cpu())
+    return torch.cat(colors).clamp(0, 1)
+
+
+def distances(parts: Sequence[Surface], points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+    """Signed distances of points to a mesh's parts together: inside of one is inside."""
+    first = [sum(len(p.vertices) for p in parts[:i]) for i in range(len(parts))]
+    vertices = torch.cat([part.vertices for part in parts]).to(points)
+    faces = torch.cat([part.faces + start for part, start in zip(parts, first, strict=True)])
+    return signed_distance(points, vertices, faces.to(points.device))
+
+
+def zero_level(
+    sdf: Float[Tensor, "n n n"], reach: float
+) -> tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
+    """The mesh of the distances on `grid_points(n, reach)`: every piece of it, hollows filled."""
+    found = isosurface(-sdf, reach, level=0.0, least=0.0)
+    return found.vertices, found.faces
+
+
+@torch.no_grad()
+def volume_distances(
+    volume: Volume, points: Float[Tensor, "n 3"], finish: Finish
+) -> Float[Tensor, " n"]:
+    """Signed distances of points to a volume's surface: a start for meshes that are to be made."""
+    found = cut(volume, finish)
+    return signed_distance(points, found.vertices.to(points), found.faces.to(points.device))

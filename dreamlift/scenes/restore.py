@@ -1,0 +1,39 @@
+"""A scene from its state alone, as a checkpoint holds it, whatever made it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dreamlift.geometry.gaussians import Gaussians
+from dreamlift.geometry.mesh import Surface
+from dreamlift.scenes.field import Field
+from dreamlift.scenes.gaussians import PARAMETERS, Cloud
+from dreamlift.scenes.pliable import PliableMesh
+
+
+def restored(state: Mapping[str, Tensor]) -> Field | Cloud | PliableMesh:
+    """The field on a grid, the cloud or the mesh whose `state_dict` this is, on the CPU.
+
+    To be looked at or exported, not optimised further: how a cloud grows and how many samples a
+    field's rays take are no part of a state. Raises ValueError for any other.
+    """
+    state = {name: value.detach().cpu() for name, value in state.items()}
+    if set(PARAMETERS) <= state.keys():
+        harmonics = torch.cat([state["dc"], state["rest"]], 1)
+        means, turns, scales, opacities = (state[name] for name in PARAMETERS[:4])
+        scene = Cloud(Gaussians(means, turns, scales, opacities, harmonics))
+    elif {"vertices", "faces", "logits"} <= state.keys():
+        look, uv = state["logits"].sigmoid(), state.get("uv")
+        part = Surface(state["vertices"], state["faces"], name="object")
+        part = replace(part, colors=look) if uv is None else replace(part, uv=uv, texture=look)
+        scene = PliableMesh(part)
+    elif "body.levels.0" in state:
+        levels = [value for name, value in state.items() if name.startswith("body.levels.")]
+        side = max(len(level) for level in levels)
+        scene = Field(resolution=side, levels=len(levels), samples=3 * (side - 1) // 2)
+    else:
+        raise ValueError(f"No scene has a state of {', '.join(sorted(state)[:6])} ...")
+    scene.load_state_dict(dict(state))
+    return scene
