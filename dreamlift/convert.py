@@ -3,6 +3,7 @@
     volume    -> mesh       extract          marching cubes at the level of its silhouettes, baked
     Gaussians -> volume     geometry.voxels.voxelise
     Gaussians -> mesh       of_gaussians     cut where half of the light no longer arrives, baked
+    DMTet     -> mesh       of_tetrahedra
     mesh      -> Gaussians  scenes.gaussians.from_mesh
     mesh      -> SDF        distances        of any points, render/distance.py
     SDF       -> mesh       zero_level       and geometry.tets.marching_tets, differentiably
@@ -12,7 +13,7 @@ A field is a volume. SDF: signed distances, negative inside, world units.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -28,13 +29,16 @@ from dreamlift.geometry.isosurface import (
     isosurface,
     looks,
 )
-from dreamlift.geometry.mesh import Surface, simplify, vertex_normals
+from dreamlift.geometry.mesh import Surface, area, components, select, simplify, vertex_normals
 from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
 from dreamlift.geometry.voxels import Volume, Voxels, buried, voxelise
 from dreamlift.render.distance import signed_distance
+from dreamlift.scenes.tetrahedra import Tetrahedra
 
 CHUNK = 1 << 18
 """Points that a volume is asked about at once."""
+SPECK = 0.01
+"""Share of a mesh's area below which a piece of it is left out."""
 GRAIN = 0.4
 """Gaussians are smooth: they are blurred over this share of what a density is (Finish.smooth)."""
 
@@ -162,14 +166,45 @@ def bake(
     cell: float,
 ) -> Float[Tensor, "h w 3"]:
     """A texture of the colours that the volume shows; `cell` as in `shown`."""
+
+    def color(at: Float[Tensor, "n 6"]) -> Float[Tensor, "n 3"]:
+        return shown(volume, at[:, :3], at[:, 3:], cell)
+
+    return painted(flat, torch.cat([vertices, -normals], -1), size, color)
+
+
+def painted(
+    flat: Unwrapped,
+    values: Float[Tensor, "m c"],
+    size: int,
+    color: Callable[[Float[Tensor, "n c"]], Float[Tensor, "n 3"]],
+) -> Float[Tensor, "h w 3"]:
+    """A texture whose texels are coloured by the vertices' values, interpolated to each."""
     face, weight = rasterise(flat.uv, flat.faces, size)
     known = face >= 0
     corners, weight = flat.faces[face[known]], weight[known]
-    points = torch.einsum("nk,nkc->nc", weight, vertices[corners])
-    inward = -torch.einsum("nk,nkc->nc", weight, normals[corners])
     texture = torch.zeros(size, size, 3)
-    texture[known] = shown(volume, points, inward, cell)
+    texture[known] = color(torch.einsum("nk,nkc->nc", weight, values[corners]))
     return dilate(texture, known)
+
+
+@torch.no_grad()
+def of_tetrahedra(scene: Tetrahedra, finish: Finish) -> Surface:
+    """The mesh in tetrahedra, without its specks, simplified, its colours as a texture."""
+    vertices, faces = (x.cpu() for x in scene.cut())
+    piece = components(faces, len(vertices))
+    share = torch.zeros(int(piece.max()) + 1).index_add(0, piece, area(vertices, faces))
+    vertices, faces = select(vertices, faces, (share > SPECK * share.sum())[piece])
+    vertices, faces = simplify(vertices, faces, finish.faces)
+    flat = unwrap(vertices, faces, size=finish.texture)
+    normals = vertex_normals(vertices, faces)[flat.source]
+    vertices = vertices[flat.source]
+    texture = painted(
+        flat, vertices, finish.texture, lambda at: scene.albedo(at.to(scene.logits)).cpu()
+    )
+    return Surface(
+        vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
+    )
 
 
 def shown(

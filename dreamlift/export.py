@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
-from dreamlift.convert import Finish, extract, of_gaussians
+from dreamlift.convert import Finish, extract, of_gaussians, of_tetrahedra
 from dreamlift.errors import BadInput
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface, bounds, components
@@ -43,8 +43,9 @@ from dreamlift.scene import Shot
 from dreamlift.scenes.gaussians import Cloud
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.scenes.pliable import PliableMesh
+from dreamlift.scenes.tetrahedra import Tetrahedra
 
-Exportable: TypeAlias = Volume | Cloud | Mesh | PliableMesh
+Exportable: TypeAlias = Volume | Cloud | Mesh | PliableMesh | Tetrahedra
 """A field is a volume."""
 Format: TypeAlias = Literal[
     "glb", "obj", "stl", "ply", "usdz", "splat-ply", "splat", "spz", "mp4", "png"
@@ -241,6 +242,8 @@ def write(
 
 def bring_out(scene: Exportable, finish: Finish) -> tuple[tuple[Surface, ...], Report]:
     """The mesh of a scene, and what is to be said of it."""
+    if isinstance(scene, Tetrahedra):
+        scene = PliableMesh(of_tetrahedra(scene, finish))
     if isinstance(scene, Mesh | PliableMesh):
         parts = scene.surfaces() if isinstance(scene, Mesh) else (scene.surface(),)
         parts = tuple(_part_on_cpu(part) for part in parts)

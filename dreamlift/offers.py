@@ -4,14 +4,38 @@ import ast
 import inspect
 import sys
 from dataclasses import asdict
-from typing import TypeAlias, cast
+from typing import TypeAlias, cast, get_args
 
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.csd import CSD
 from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.recipes.dreamgaussian import DreamGaussian
+from dreamlift.recipes.dreamtime import DreamTime
+from dreamlift.recipes.gaussiandreamer import GaussianDreamer
+from dreamlift.recipes.hifa import HiFA
+from dreamlift.recipes.luciddreamer import LucidDreamer
+from dreamlift.recipes.magic3d import Magic3D
+from dreamlift.recipes.nfsd import NFSD
+from dreamlift.recipes.prolificdreamer import ProlificDreamer
+from dreamlift.recipes.sdi import SDI
+from dreamlift.recipes.sjc import SJC
 
-Recipe: TypeAlias = DreamFusion
+Recipe: TypeAlias = (
+    DreamFusion
+    | SJC
+    | CSD
+    | NFSD
+    | SDI
+    | HiFA
+    | DreamTime
+    | Magic3D
+    | ProlificDreamer
+    | DreamGaussian
+    | GaussianDreamer
+    | LucidDreamer
+)
 """Whatever `Name` offers."""
-RECIPES: tuple[type[Recipe], ...] = (DreamFusion,)
+RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))
 
 
 def name_of(recipe: Recipe | type[Recipe]) -> Name:
@@ -45,7 +69,7 @@ def explain(recipe: Recipe) -> str:
     meanings = _meanings(type(recipe))
     lines = [said, "", "The numbers of this run:", ""]
     for name, value in asdict(recipe).items():
-        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value) or "-"
         lines.append(f"  {name:<14} {shown:<14} {meanings.get(name, '')}".rstrip())
     return "\n".join(lines) + "\n"
 

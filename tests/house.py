@@ -29,6 +29,7 @@ LAYERS = (
     {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
     {"fit", "observers", "edit", "generators", "learn", "convert", "export"},
+    {"distil"},
     {"recipes"},
     {
         "cli",
@@ -286,8 +287,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-KINDS = ("render.volume", "render.splat", "render.raster")
-"""What fields, clouds and meshes are rendered by."""
+FURTHER = {"render.splat": 1000, "render.raster": 2500}
+"""Lines that Gaussians and meshes add to a recipe's reading distance: their renderers, and how one
+kind of scene becomes another."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:
@@ -307,13 +309,11 @@ def closure(root: Path, *start: str) -> dict[str, int]:
     return lines
 
 
-def distances(root: Path, *, limit: int = 3000, further: int = 1500) -> Iterator[str]:
-    """A recipe and all it imports are at most 3,000 lines, and 1,500 for each further kind of scene
-    that it makes: a mesh inside a field is two renderers to read."""
+def distances(root: Path, *, limit: int = 3000) -> Iterator[str]:
+    """A recipe and all it imports are at most 3,000 lines, and FURTHER ones."""
     for path in sorted((root / "recipes").glob("[!_]*.py")):
         lines = closure(root, module(path, root))
-        kinds = sum(kind in lines for kind in KINDS)
-        most = limit + further * max(kinds - 1, 0)
+        most = limit + sum(more for name, more in FURTHER.items() if name in lines)
         if sum(lines.values()) > most:
             longest = sorted(lines.items(), key=lambda item: -item[1])[:6]
             yield f"recipes/{path.name}: {sum(lines.values())} of {most} lines, most in {longest}"

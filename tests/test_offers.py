@@ -41,6 +41,6 @@ def test_every_number_is_explained_with_its_value(name: Name) -> None:
     for field in fields(recipe):
         [line] = [line for line in said.splitlines() if line.startswith(f"  {field.name} ")]
         value = asdict(recipe)[field.name]
-        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value) or "-"
         assert shown in line
         assert len(line.split(shown, 1)[1].split()) >= 2, f"{field.name} has no meaning"

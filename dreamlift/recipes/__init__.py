@@ -7,7 +7,20 @@ offers, and offers.py has the classes.
 
 from typing import Literal, TypeAlias
 
-Name: TypeAlias = Literal["dreamfusion"]
+Name: TypeAlias = Literal[
+    "dreamfusion",
+    "sjc",
+    "csd",
+    "nfsd",
+    "sdi",
+    "hifa",
+    "dreamtime",
+    "magic3d",
+    "prolificdreamer",
+    "dreamgaussian",
+    "gaussiandreamer",
+    "luciddreamer",
+]
 """The recipes that the command line offers: their files' names."""
 Preset: TypeAlias = Literal["draft", "full", "paper"]
 """Numbers for a look at it in about a minute, for the best that the embedded prior gives, or the

@@ -1,0 +1,66 @@
+"""Meshes that follow a guidance: a field's surface on tetrahedra, as Magic3D's fine stage."""
+
+from collections.abc import Callable
+
+import torch
+
+from dreamlift.convert import DRAFT, volume_distances
+from dreamlift.fit import Stage, Terms
+from dreamlift.geometry.smooth import normal_consistency
+from dreamlift.guidance import Guidance
+from dreamlift.prior import Prior
+from dreamlift.scene import Rendering, Shot
+from dreamlift.scenes.field import Field
+from dreamlift.scenes.tetrahedra import Cut, Tetrahedra
+from dreamlift.step import Step
+
+
+def mesh_of(field: Field, resolution: int, device: torch.device | str) -> Tetrahedra:
+    """The surface in a field, on tetrahedra, with the field's colours; `resolution` cells a side.
+
+    Raises DegenerateError where the field holds no object.
+    """
+    points = Tetrahedra.points(resolution).to(device)
+    cell = float((points[1] - points[0]).norm())
+    sdf = volume_distances(field, points, DRAFT) / cell
+    return Tetrahedra(sdf, field.dense(), resolution=resolution).to(device)
+
+
+def empty_mesh(resolution: int) -> Tetrahedra:
+    """What the state of a finished `mesh_of` fits into."""
+    sdf = torch.ones(len(Tetrahedra.points(resolution)))
+    return Tetrahedra(sdf, Field().dense(), resolution=resolution)
+
+
+def mesh_stage(
+    mesh: Tetrahedra,
+    shots: Callable[[Step], Shot],
+    prior: Prior,
+    guidance: Guidance,
+    steps: int,
+    *,
+    lr: tuple[float, float],
+    smooth: float,
+    hidden: float,
+    seed: int,
+) -> Stage[Cut]:
+    """A mesh that follows a guidance; `lr` of its shape (distances in cells, offsets) and of its
+    colours' logits, 0: fixed; `smooth` and `hidden` are weights of the penalties on edges between
+    faces that turn and on surfaces that nobody sees."""
+
+    def objective(view: Rendering[Cut], shot: Shot, step: Step) -> Terms:
+        cut = view.aux
+        bent = normal_consistency(cut.vertices, cut.faces, cut.edges)
+        return {
+            "guidance": guidance(prior.encode(view.before(shot)), shot, step),
+            "smooth": smooth * bent,
+            "hidden": hidden * mesh.hidden(),
+        }
+
+    of_shape, of_color = lr
+    groups = [
+        {"params": [mesh.sdf, mesh.offsets], "lr": of_shape, "name": "shape"},
+        {"params": [mesh.logits], "lr": of_color, "name": "color"},
+    ]
+    adam = torch.optim.Adam([group for group in groups if group["lr"]])
+    return Stage(mesh, shots, objective, adam, steps, seed=seed)

@@ -1,0 +1,57 @@
+"""Scenes that follow variational score distillation, and the student that follows them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from dreamlift.fit import Stage, Terms
+from dreamlift.guidance.regularizers import entropy, opacity
+from dreamlift.guidance.vsd import VSD, Study
+from dreamlift.priors.lora import Student
+from dreamlift.scene import Rendering, Scene, Shot
+from dreamlift.step import Step, exponential, linear
+
+
+def vsd_stage(
+    scene: Scene[Any],
+    phi: Iterable[nn.Parameter],
+    shots: Callable[[Step], Shot],
+    vsd: VSD,
+    student: Student,
+    steps: int,
+    rates: tuple[tuple[float, float], float],
+    *,
+    seed: int,
+) -> Stage[Any]:
+    """Some of a scene's numbers, `phi`, follow VSD, and its student what the scene shows; `rates`
+    of phi at the first and the last step, and of the student. Fog is thinned out as it goes on."""
+    study = Study(student)
+
+    def objective(view: Rendering[Any], shot: Shot, step: Step) -> Terms:
+        z, more = vsd.score.prior.encode(view.before(shot)), linear(step.progress, 0, 5.0)
+        return {
+            "guidance": vsd(z, shot, step),
+            "student": study(z, shot, step),
+            "opacity": more * opacity(view.alpha),
+            "entropy": more * entropy(view.alpha),
+        }
+
+    of_phi, of_student = rates
+    adam = torch.optim.Adam(
+        [
+            {"params": list(phi), "lr": of_phi[0], "name": "phi"},
+            {"params": list(student.parameters()), "lr": of_student, "name": "student"},
+        ]
+    )
+    return Stage(
+        scene,
+        shots,
+        objective,
+        adam,
+        steps,
+        seed=seed,
+        rates=lambda step: {"phi": exponential(step.progress, *of_phi)},
+        keep={"student": student},
+    )

@@ -1,0 +1,132 @@
+"""DreamGaussian: Gaussians, then a mesh with a refined texture (arXiv:2309.16653).
+
+    cloud    repeat: c ~ p(c);  x = splat(phi, c);  t = 1 - i / N;  eps
+                     phi <- Adam(phi, w(t) (eps_hat(z_t; y, t) - eps) dx/dphi)
+                     now and then: densify and prune
+    mesh     a surface cut from the cloud's density, unwrapped, its colours baked     (Sec. 3.2)
+    texture  repeat: c ~ p(c);  x = rasterised(mesh, c);  x noised, then denoised in a few steps
+                     texels <- Adam(texels, |x - what came of it|^2)                  (Sec. 3.3)
+
+                    paper                                       here, for the embedded prior
+    CFG scale       100                                         `scale`, clean sample clamped
+    w(t)            sigma_t^2; then 1                           the same
+    t               1 - i / N in [.02, .98]; then .2 to .05     the same, in `t_range`; `t_texture`
+    cameras         elevation -30 to 30, radius 2.5             views.Views
+
+Also in the paper: 500 steps at 128 to 512 pixels with Stable Diffusion 2.1, 50 of texture; a mesh
+remeshed and simplified; colours projected from 26 views where ours are gathered along rays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from dreamlift.convert import DRAFT, of_gaussians
+from dreamlift.distil.clouds import cloud_stage, growth
+from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.guidance.courses import falling
+from dreamlift.guidance.prompts import Sentence, about
+from dreamlift.guidance.reconstruct import Reconstruct
+from dreamlift.guidance.scores import cfg
+from dreamlift.guidance.sds import SDS
+from dreamlift.prior import Prior
+from dreamlift.render.raster import Raster
+from dreamlift.run import Run
+from dreamlift.scene import Rendering, Shot
+from dreamlift.scenes.gaussians import Cloud, in_ball
+from dreamlift.scenes.pliable import PliableMesh
+from dreamlift.step import Step
+from dreamlift.views import Views
+
+CLOUD, TEXTURE = "cloud", "texture"
+
+
+@dataclass(frozen=True)
+class DreamGaussian:
+    """The numbers of a run. The defaults are the `draft` for the embedded prior."""
+
+    prompt: str
+    """What to make."""
+    seed: int = 0
+    """Every random draw follows from it."""
+    steps: int = 300
+    """Of the cloud (500 in the paper)."""
+    texture_steps: int = 50
+    """Of the texture."""
+    batch: int = 1
+    """Views per step."""
+    scale: float = 7.5
+    """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
+    t_range: tuple[float, float] = (0.02, 0.98)
+    """What the noise level, which falls from 1 to 0, is clipped to."""
+    t_texture: tuple[float, float] = (0.05, 0.2)
+    """The noise level of the texture's last and of its first step."""
+    count: int = 5000
+    """Gaussians to start with, at random in a ball (1,000 in the paper, 5,000 in its code)."""
+    radius: float = 0.8
+    """Of that ball, world units."""
+    push: float = 0.02
+    """Mean gradient of a Gaussian's centre, half a picture being 1, from which it becomes two."""
+    entropy: float = 2.0
+    """Weight, at the end, of the penalty on half-transparent pixels."""
+    lr_texture: float = 0.05
+    """Adam's rate for the logits of texels."""
+    size: int = 64
+    """Side of the cloud's pictures, in pixels (128 to 512 in the paper)."""
+    texture_size: int = 128
+    """Side of the mesh's pictures."""
+
+    def full(self) -> "DreamGaussian":
+        """More steps, of two views each."""
+        return replace(self, steps=800, texture_steps=100, batch=2)
+
+    def paper(self) -> "DreamGaussian":
+        """The paper's numbers; for large priors."""
+        return replace(self, steps=500, scale=100.0, size=512, texture_size=512)
+
+    def cloud(self) -> Cloud:
+        """The Gaussians before the first step."""
+        rng = torch.Generator().manual_seed(self.seed)
+        start = in_ball(self.count, rng, radius=self.radius)
+        return Cloud(start, densify=growth(self.steps, self.push))
+
+    def mesh(self, cloud: Cloud) -> PliableMesh:
+        """The surface of the cloud, with its colours."""
+        with torch.no_grad():
+            surface, _, _ = of_gaussians(cloud.gaussians(), DRAFT)
+        return PliableMesh(surface)
+
+    def made(self, run: Run) -> PliableMesh:
+        """The textured mesh of a finished run."""
+        return made(self.mesh(made(self.cloud(), run / CLOUD)), run / TEXTURE)
+
+    def run(
+        self,
+        run: Run,
+        prior: Prior,
+        observers: Sequence[Observer] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> PliableMesh:
+        """Make the cloud and then the mesh, or load what the run has of them."""
+        cloud = self.cloud().to(device)
+        y = about(prior, self.prompt)
+        score = cfg(prior, y, Sentence(prior, ""), self.scale, clamp=1.0)
+        sds = SDS(score, falling(1.0, 0.0, limits=self.t_range))
+
+        shots = Views().course(self.batch, size=self.size, albedo_first=0.15)
+        stage = cloud_stage(cloud, shots, prior, sds, self.steps, self.entropy, seed=self.seed)
+        fit(stage, run / CLOUD, observers)
+
+        mesh = self.mesh(cloud).to(device)
+        refined = Reconstruct(score, times=falling(*reversed(self.t_texture)))
+
+        def refine(view: Rendering[Raster], shot: Shot, step: Step) -> Terms:
+            return {"guidance": refined(prior.encode(view.before(shot)), shot, step)}
+
+        adam = torch.optim.Adam([mesh.logits], lr=self.lr_texture)
+        shots = Views(shares=(1, 0, 0)).course(self.batch, size=self.texture_size)
+        stage = Stage(mesh, shots, refine, adam, self.texture_steps, seed=self.seed)
+        fit(stage, run / TEXTURE, observers)
+        return mesh

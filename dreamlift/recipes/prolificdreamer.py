@@ -1,0 +1,150 @@
+"""ProlificDreamer: fields, then a mesh, by variational score distillation (arXiv:2305.16213).
+
+    repeat: c ~ p(c);  one of n fields;  x = g(phi, c);  t, eps
+            phi   <- Adam(phi, w(t) (eps_hat(z_t; y, t) - eps_theta(z_t; y, t, c)) dx/dphi)
+            t, eps' anew;  theta <- Adam(theta, |eps_theta(z_t; y, t, c) - eps'|^2)   (Algorithm 1)
+    field     that, on n fields (particles)
+    shape     the mesh inside one of them, by SDS on pictures without texture
+    texture   that again, on the mesh's colours alone
+
+                    paper                                       here, for the embedded prior
+    CFG scale       7.5; shape 100; the student 1               `scale` in all; the student 1
+    w(t)            sigma_t^2                                   sigma_t^2
+    t               U(.02, .98), later U(.02, .5)               annealed; then `t_late`
+    cameras         around, albedo only                         views.Views, albedo only
+    student         LoRA in SD 2.1's attention, lr 1e-4         LoRA of `rank`, `lr_student`
+
+Also in the paper: 25,000, 15,000 and 30,000 steps at 512 pixels; shape from normal maps, of which
+the embedded prior knows nothing: it knows textureless pictures instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+
+from dreamlift.distil.meshes import empty_mesh, mesh_of, mesh_stage
+from dreamlift.distil.variation import vsd_stage
+from dreamlift.errors import BadInput
+from dreamlift.fit import Observer, fit, made
+from dreamlift.guidance.prompts import Sentence, about
+from dreamlift.guidance.scores import cfg
+from dreamlift.guidance.sds import SDS
+from dreamlift.guidance.times import Annealed, Uniform
+from dreamlift.guidance.vsd import VSD
+from dreamlift.prior import Prior
+from dreamlift.priors.lora import NetworkPrior, Student
+from dreamlift.run import Run
+from dreamlift.scenes.field import Field
+from dreamlift.scenes.particles import Particles
+from dreamlift.scenes.tetrahedra import Tetrahedra
+from dreamlift.views import Views
+
+FIELD, SHAPE, TEXTURE = "field", "shape", "texture"
+
+
+@dataclass(frozen=True)
+class ProlificDreamer:
+    """The numbers of a run. The defaults are the `draft` for the embedded prior."""
+
+    prompt: str
+    """What to make."""
+    seed: int = 0
+    """Every random draw follows from it."""
+    steps: int = 500
+    """Of the field (25,000 in the paper)."""
+    shape_steps: int = 150
+    """Of the mesh's shape (15,000 in the paper)."""
+    texture_steps: int = 150
+    """Of the mesh's colours (30,000 in the paper)."""
+    batch: int = 1
+    """Views per step."""
+    particles: int = 1
+    """Fields at once (up to 4 in the paper)."""
+    chosen: int = 1
+    """Which of them becomes the mesh, counted from 1."""
+    scale: float = 7.5
+    """Classifier-free guidance scale; 1 is no guidance."""
+    rank: int = 4
+    """Of the student's additions."""
+    t_start: tuple[float, float] = (0.3, 0.98)
+    """Range of t at the first step."""
+    t_end: tuple[float, float] = (0.05, 0.6)
+    """Range of t at the last step of the field."""
+    t_late: tuple[float, float] = (0.02, 0.5)
+    """Range of t on the mesh."""
+    lr: tuple[float, float] = (0.1, 0.02)
+    """Adam's rate for the field, at the first and at the last step."""
+    lr_student: float = 1e-3
+    """Adam's rate for the student (1e-4 in the paper)."""
+    lr_shape: float = 0.01
+    """Adam's rate for distances, in cells, and offsets."""
+    lr_color: float = 0.05
+    """Adam's rate for the logits of colours."""
+    smooth: float = 300.0
+    """Weight of the penalty on edges between faces that turn."""
+    resolution: int = 48
+    """Cells along each side of the grid of tetrahedra."""
+    size: int = 64
+    """Side of the field's pictures, in pixels."""
+    fine_size: int = 128
+    """Side of the mesh's pictures (512 in the paper)."""
+
+    def full(self) -> "ProlificDreamer":
+        """More steps."""
+        return replace(self, steps=1500, shape_steps=400, texture_steps=600, resolution=64)
+
+    def paper(self) -> "ProlificDreamer":
+        """The paper's numbers; for large priors."""
+        return replace(
+            self, steps=25_000, shape_steps=15_000, texture_steps=30_000, lr_student=1e-4
+        )
+
+    def made(self, run: Run) -> Tetrahedra:
+        """The textured mesh of a finished run."""
+        return made(empty_mesh(self.resolution), run / TEXTURE)
+
+    def run(
+        self,
+        run: Run,
+        prior: Prior,
+        observers: Sequence[Observer] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Tetrahedra:
+        """Make the fields and then the mesh, or load what the run has of them."""
+        if not isinstance(prior, NetworkPrior):
+            raise BadInput(
+                "ProlificDreamer's student is taught in the prior's own network, and this prior "
+                "has none that can be reached. Choose another recipe, or a prior that is a UNet."
+            )
+        if self.chosen > self.particles:
+            raise BadInput(f"There is no field {self.chosen} among {self.particles}.")
+        y, seed = about(prior, self.prompt), self.seed
+        score = cfg(prior, y, Sentence(prior, ""), self.scale, clamp=1.0)
+        rng, late = torch.Generator().manual_seed(seed), Uniform(*self.t_late)
+        plain, bare = Views(shares=(1, 0, 0)), Views(shares=(0, 0, 1))
+
+        fields = Particles([Field() for _ in range(self.particles)]).to(device)
+        student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
+        vsd = VSD(score, student, Annealed(self.t_start, self.t_end))
+        shots, phi = plain.course(self.batch, size=self.size), fields.parameters()
+        rates = (self.lr, self.lr_student)
+        stage = vsd_stage(fields, phi, shots, vsd, student, self.steps, rates, seed=seed)
+        fit(stage, run / FIELD, observers)
+
+        mesh = mesh_of(cast(Field, fields[self.chosen - 1]), self.resolution, device)
+        sds, shots = SDS(score, late), bare.course(self.batch, size=self.fine_size)
+        lr, steps = (self.lr_shape, 0.0), self.shape_steps
+        stage = mesh_stage(
+            mesh, shots, prior, sds, steps, lr=lr, smooth=self.smooth, hidden=5.0, seed=seed
+        )
+        fit(stage, run / SHAPE, observers)
+
+        student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
+        vsd, shots = VSD(score, student, late), plain.course(self.batch, size=self.fine_size)
+        rates, steps = ((self.lr_color, self.lr_color), self.lr_student), self.texture_steps
+        stage = vsd_stage(mesh, [mesh.logits], shots, vsd, student, steps, rates, seed=seed)
+        fit(stage, run / TEXTURE, observers)
+        return mesh

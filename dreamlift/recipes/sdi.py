@@ -1,0 +1,86 @@
+"""Score distillation via inversion: the noise that z came from (SDI, arXiv:2405.15891).
+
+    repeat: c ~ p(c);  z = g(phi, c);  t falls;  kappa = DDIM's noise of z, walked up to t
+            phi <- Adam(phi, (z - z_hat(alpha_t z + sigma_t kappa; y, t)) dz/dphi + regularisers)
+
+                    paper                                       here, for the embedded prior
+    CFG scale       8.5 in our convention, -6.5 on the way up   `scale`, `inversion`
+    w(t)            sigma_t / alpha_t: clean samples compared   the same
+    t               .98 straight to .2                          `t_first` to `t_last`
+    kappa           10 steps of DDIM, eta = .3                  `walk` steps from t = 0 to 1
+    cameras         as DreamFusion's                            views.Views
+
+A step asks the prior some six times as often as one of dreamfusion does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from dreamlift.fit import Observer
+from dreamlift.guidance.courses import falling
+from dreamlift.guidance.prompts import Sentence, about
+from dreamlift.guidance.scores import cfg
+from dreamlift.guidance.sdi import SDI as Inversion
+from dreamlift.prior import Prior
+from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.run import Run
+from dreamlift.scenes.field import Field
+
+
+@dataclass(frozen=True)
+class SDI:
+    """The numbers of a run. The defaults are the `draft` for the embedded prior."""
+
+    prompt: str
+    """What to make."""
+    seed: int = 0
+    """Every random draw follows from it."""
+    steps: int = 500
+    """Optimiser steps (10,000 in the paper)."""
+    batch: int = 1
+    """Views per step."""
+    scale: float = 7.5
+    """Classifier-free guidance scale; 1 is no guidance (8.5 in the paper)."""
+    inversion: float = 6.5
+    """Guidance away from the prompt on the way up: the scale's opposite (6.5 in the paper)."""
+    walk: int = 10
+    """Steps of the inversion, from t = 0 to t = 1."""
+    t_first: float = 0.9
+    """Noise level of the first step (.98 in the paper)."""
+    t_last: float = 0.2
+    """Noise level of the last step."""
+
+    def full(self) -> "SDI":
+        """More steps, of two views each."""
+        return replace(self, steps=1500, batch=2)
+
+    def paper(self) -> "SDI":
+        """The paper's numbers; for large priors."""
+        return replace(self, steps=10_000, scale=8.5, t_first=0.98)
+
+    def field(self) -> DreamFusion:
+        """Whose cameras, lights, field and regularisers these are."""
+        return DreamFusion(self.prompt, self.seed, self.steps, self.batch)
+
+    def made(self, run: Run) -> Field:
+        """The field of a finished run."""
+        return self.field().made(run)
+
+    def run(
+        self,
+        run: Run,
+        prior: Prior,
+        observers: Sequence[Observer] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Field:
+        """Make the field, or load it where the run has it."""
+        y, null = about(prior, self.prompt), Sentence(prior, "")
+        guidance = Inversion(
+            cfg(prior, y, null, self.scale, clamp=1.0),
+            cfg(prior, y, null, -self.inversion, clamp=1.0),
+            falling(self.t_first, self.t_last),
+            steps=self.walk,
+        )
+        return self.field().follow(guidance, run, prior, observers, device=device)

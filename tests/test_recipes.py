@@ -1,0 +1,61 @@
+"""Every recipe, from the first step to a scene that can be exported, against the oracle."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from dreamlift.errors import BadInput
+from dreamlift.export import bring_out
+from dreamlift.grammar import parse
+from dreamlift.offers import Recipe, recipe_of
+from dreamlift.priors.oracle import Oracle
+from dreamlift.recipes import Name
+from dreamlift.recipes.prolificdreamer import ProlificDreamer
+from dreamlift.run import Run
+from dreamlift.toybox.scenes import toy_scene
+from tiny_prior import FINISH
+
+STAGES = {"fine_steps": 3, "texture_steps": 2, "coarse": 40}
+NAMES = [name for name in get_args(Name) if name != "prolificdreamer"]  # it wants a network
+
+
+def short(name: Name, steps: int = 40) -> Recipe:
+    recipe: Any = recipe_of(name, "draft", "a yellow cone", 1)
+    known = {field.name for field in fields(recipe)}
+    few = {key: value for key, value in STAGES.items() if key in known}
+    if "resolution" in known:
+        few["resolution"] = 20
+    return replace(recipe, steps=steps, **few)
+
+
+def oracle() -> Oracle:
+    return Oracle(toy_scene(parse("a yellow cone"), 0).render, std=0.1)
+
+
+@pytest.mark.seconds
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_ends_with_a_scene_that_its_folder_gives_back(name: Name, tmp_path: Path) -> None:
+    recipe, run, steps = short(name), Run(tmp_path), list[tuple[str, int]]()
+    scene = recipe.run(run, oracle(), [lambda m: steps.append((m.run.stage, m.step.index))])
+    assert len(steps) == len(set(steps)) >= recipe.steps
+    again = recipe.made(Run(tmp_path))
+    assert scene.state_dict().keys() == again.state_dict().keys()
+    for key, value in scene.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+    [part], _ = bring_out(again, FINISH)
+    assert len(part.faces) > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unfinished_run_has_made_nothing(name: Name, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Finish it first"):
+        short(name).made(Run(tmp_path))
+
+
+def test_prolificdreamer_says_which_priors_it_can_follow(tmp_path: Path) -> None:
+    recipe = ProlificDreamer("a cone", steps=1)
+    with pytest.raises(BadInput, match="UNet"):
+        recipe.run(Run(tmp_path), oracle())
