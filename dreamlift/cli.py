@@ -22,6 +22,7 @@ import tyro
 
 from dreamlift.data import Data
 from dreamlift.errors import BadInput
+from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
 from dreamlift.reconstruct import NAME as RECONSTRUCT
 from dreamlift.reconstruct import Reconstruct
@@ -72,8 +73,8 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """What to make."""
     choice: Annotated[Choice, tyro.conf.arg(name="")] = Choice()
     prior: str = "embedded"
-    """The diffusion model to follow: `embedded`, or a folder with unet/, scheduler/, tower/ and
-    vocabulary.json."""
+    """The diffusion model to follow: `embedded`; sd15, sd21, sdxl, if ... where downloaded
+    (`dreamlift doctor --prior sd21` says more); or a folder of a pipeline."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
     out: Folder = None
@@ -141,7 +142,7 @@ class Image:
     scale: float = 5.0
     """Classifier-free guidance scale; 1 is no guidance."""
     prior: str = "embedded"
-    """The diffusion model: `embedded`, or a folder."""
+    """The diffusion model: `embedded`, sd15, sd21, sdxl, if ..., or a folder."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
 
@@ -242,11 +243,13 @@ class Doctor:
 
     runs: Path = Path("runs")
     """Where runs would be written."""
+    prior: str = "embedded"
+    """The diffusion model to ask about: whether it is here, its licence, and whether it fits."""
 
     def run(self) -> int:
         from dreamlift.doctor import examine
 
-        return 0 if examine(self.runs) else 1
+        return 0 if examine(self.runs, self.prior) else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -260,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _listening():
             return run()
     except BadInput as error:
-        print(f"dreamlift: {error}", file=sys.stderr)
+        print(f"dreamlift: {error}{_continued(error, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"\ndreamlift: {str(error) or 'Interrupted.'}", file=sys.stderr)
@@ -275,9 +278,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _continued(error: BadInput, arguments: Sequence[str]) -> str:
+    """The command that goes on once a prior has been downloaded; nothing for other errors."""
+    return f":\n\n  {error.again(arguments)}" if isinstance(error, Absent) else ""
+
+
 def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
+    if words[:1] in (["generate"], ["image"]) and not {"-h", "--help"} & set(arguments):
+        refuse_absent(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.diffusion import clamp_x0
-from dreamlift.prior import Condition, Prior
+from dreamlift.prior import Condition, Latents, Prior
 from dreamlift.scene import Shot
 
 Told: TypeAlias = Callable[[Shot], Condition]
@@ -37,11 +37,12 @@ class Mix:
     """The weighted sum of a prior's noise predictions, from one batched evaluation.
 
     A condition of weight 0 is not evaluated. Weights that sum to 1 give a noise prediction.
+    Latents are no pictures: for a prior of them there is nothing to clamp.
     """
 
     prior: Prior
     weights: Mapping[Told, float]
-    clamp: float | None = None  # keep the clean sample it implies in [-clamp, clamp]; None: raw
+    clamp: float | None = None  # keep the clean picture it implies in [-clamp, clamp]; None: raw
 
     def __post_init__(self) -> None:
         if not any(self.weights.values()):
@@ -59,7 +60,9 @@ class Mix:
         eps = math.fsum(weights.values()) * first
         for other, weight in zip(others, list(weights.values())[1:], strict=True):
             eps = eps + weight * (other - first)
-        return eps if self.clamp is None else clamp_x0(self.prior.schedule, z_t, t, eps, self.clamp)
+        if self.clamp is None or isinstance(self.prior, Latents):
+            return eps
+        return clamp_x0(self.prior.schedule, z_t, t, eps, self.clamp)
 
 
 def cfg(prior: Prior, y: Told, null: Told, scale: float, *, clamp: float | None = None) -> Mix:

@@ -1,0 +1,172 @@
+"""Tiny, randomly initialised pipelines of each family, saved by the real classes in their layout.
+
+Their numbers are large enough to see a swapped condition: fresh text encoders and UNets say nearly
+the same to everything, so weights are drawn wider.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz,.-0123456789"
+PLAIN: dict[str, Any] = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+    "steps_offset": 1,
+}
+UNET: dict[str, Any] = {
+    "sample_size": 8,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    "layers_per_block": 1,
+    "cross_attention_dim": 32,
+    "attention_head_dim": 4,
+    "norm_num_groups": 4,
+}
+
+
+def widened(network: Any, by: float = 3.0) -> Any:
+    """The network with its matrices' numbers `by` times as large."""
+    with torch.no_grad():
+        for value in network.parameters():
+            if value.ndim > 1:
+                value.mul_(by)
+    return network
+
+
+def clip_tokenizer(length: int = 77, pad: str = "<|endoftext|>") -> Any:
+    """CLIP's tokenizer with letters for words."""
+    from transformers import CLIPTokenizer
+
+    words = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS)]
+    ids = {word: i for i, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>", "!"])}
+    tokenizer = CLIPTokenizer(vocab=ids, merges=[], pad_token=pad, model_max_length=length)
+    return tokenizer
+
+
+def clip_text(projected: bool = False, **sizes: int) -> Any:
+    """A CLIP text encoder of two layers."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    ends = len(LETTERS) * 2
+    config = CLIPTextConfig(
+        **{"vocab_size": ends + 3, "hidden_size": 32, "intermediate_size": 40, "projection_dim": 24}
+        | {"num_hidden_layers": 3, "num_attention_heads": 4, "bos_token_id": ends}
+        | {"eos_token_id": ends + 1, "pad_token_id": ends + 1} | sizes
+    )  # fmt: skip
+    return widened((CLIPTextModelWithProjection if projected else CLIPTextModel)(config))
+
+
+def autoencoder(**config: Any) -> Any:
+    """A VAE that halves the side once."""
+    from diffusers import AutoencoderKL
+
+    return widened(
+        AutoencoderKL(
+            **{"block_out_channels": (8, 16), "norm_num_groups": 4, "latent_channels": 4}
+            | {"down_block_types": ("DownEncoderBlock2D",) * 2, "sample_size": 16}
+            | {"up_block_types": ("UpDecoderBlock2D",) * 2} | config
+        ), 1.5,
+    )  # fmt: skip
+
+
+def stable_diffusion(folder: Path, **scheduler: Any) -> Any:
+    """Stable Diffusion 1.x or, with prediction_type v_prediction, 2.x, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+
+    torch.manual_seed(0)
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder(),
+        text_encoder=clip_text(),
+        tokenizer=clip_tokenizer(pad="!"),
+        unet=widened(UNet2DConditionModel(**UNET, in_channels=4, out_channels=4)),
+        scheduler=DDIMScheduler(**PLAIN, **scheduler),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return saved(pipeline, folder)
+
+
+def sdxl(folder: Path, *, zeros: bool = True) -> Any:
+    """Stable Diffusion XL, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+
+    torch.manual_seed(1)
+    more = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4}
+    more |= {"projection_class_embeddings_input_dim": 6 * 4 + 24, "cross_attention_dim": 32 + 24}
+    pipeline = StableDiffusionXLPipeline(
+        vae=autoencoder(scaling_factor=0.13025),
+        text_encoder=clip_text(),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=clip_text(projected=True, hidden_size=24, num_hidden_layers=2),
+        tokenizer_2=clip_tokenizer(pad="!"),
+        unet=widened(UNet2DConditionModel(**{**UNET, **more}, in_channels=4, out_channels=4)),
+        scheduler=DDIMScheduler(**PLAIN),
+        force_zeros_for_empty_prompt=zeros,
+        add_watermarker=False,
+    )
+    return saved(pipeline, folder)
+
+
+def t5_tokenizer() -> Any:
+    """T5's tokenizer with letters for words."""
+    from transformers import T5Tokenizer
+
+    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("\N{LOWER ONE EIGHTH BLOCK}", -2.0)]
+    words += [(letter, -3.0 - i / 50) for i, letter in enumerate(LETTERS)]
+    return T5Tokenizer(vocab=words, extra_ids=0, model_max_length=512)
+
+
+def t5(width: int = 20) -> Any:
+    """T5's encoder of two layers."""
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(
+        vocab_size=len(LETTERS) + 4, d_model=width, d_kv=5, d_ff=30, num_layers=2, num_heads=4
+    )
+    return T5EncoderModel(config)
+
+
+def deepfloyd(folder: Path) -> Any:
+    """DeepFloyd IF's first stage, saved; the pipeline."""
+    from diffusers import DDPMScheduler, IFPipeline, UNet2DConditionModel
+
+    torch.manual_seed(2)
+    more = {"encoder_hid_dim": 20, "cross_attention_dim": 12, "addition_embed_type": "text"}
+    more |= {"addition_embed_type_num_heads": 2, "act_fn": "gelu"}
+    pipeline = IFPipeline(
+        tokenizer=t5_tokenizer(),
+        text_encoder=t5(),
+        unet=widened(UNet2DConditionModel(**{**UNET, **more}, in_channels=3, out_channels=6)),
+        scheduler=DDPMScheduler(
+            beta_schedule="squaredcos_cap_v2", variance_type="learned_range", thresholding=True
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+    return saved(pipeline, folder)
+
+
+def saved(pipeline: Any, folder: Path) -> Any:
+    """The pipeline, frozen and quiet, and on the disk."""
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            nn.Module.requires_grad_(part, False).eval()
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def edit(file: Path, **changes: Any) -> None:
+    """A JSON file with other values."""
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
