@@ -157,6 +157,34 @@ def deepfloyd(folder: Path) -> Any:
     return saved(pipeline, folder)
 
 
+def zero123(folder: Path, projection: str = "clip_camera_projection") -> dict[str, Any]:
+    """Zero-1-to-3, saved part by part, for its pipeline is not among diffusers' own; the parts."""
+    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(3)
+    eye = CLIPVisionConfig(hidden_size=16, intermediate_size=20, projection_dim=32, patch_size=7,
+                           num_hidden_layers=2, num_attention_heads=4, image_size=21)  # fmt: skip
+    parts = {
+        "unet": widened(UNet2DConditionModel(**UNET, in_channels=8, out_channels=4)),
+        "vae": autoencoder(),
+        "image_encoder": widened(CLIPVisionModelWithProjection(eye)),
+        "scheduler": DDIMScheduler(**PLAIN),
+    }
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+    layer = nn.Linear(32 + 4, 32)
+    (folder / projection).mkdir()
+    state = {f"proj.{key}": value.detach() for key, value in layer.state_dict().items()}
+    save_file(state, folder / projection / "diffusion_pytorch_model.safetensors")
+    index = {"_class_name": "Zero1to3StableDiffusionPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    for name in ("unet", "vae", "image_encoder"):
+        nn.Module.requires_grad_(parts[name], False).eval()
+    return {**parts, "projection": layer}
+
+
 def saved(pipeline: Any, folder: Path) -> Any:
     """The pipeline, frozen and quiet, and on the disk."""
     pipeline.save_pretrained(folder, safe_serialization=True)

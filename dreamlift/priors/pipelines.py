@@ -15,8 +15,17 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
+    "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
+    "Zero123Pipeline": ("unet", "vae", "image_encoder"),
 }
 """The kinds of pipelines that are known, and the parts of each that have weights."""
+TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
+"""Those that follow a picture, not words."""
+FOURTH = "pose_fourth"
+"""A key of ours in model_index.json: what the fourth number of a pose is, "distance" or "elevation".
+
+Without it a folder with stable-zero123 in its path is taken for Stable Zero123.
+"""
 
 
 def is_pipeline(folder: Path) -> bool:
@@ -29,7 +38,7 @@ def kind(folder: Path) -> str:
 
     Nothing heavy is imported or read.
     """
-    name = settings(folder, INDEX).get("_class_name")
+    name = str(settings(folder, INDEX).get("_class_name"))
     if name not in NETWORKS:
         raise ValueError(
             f"{folder} holds a {name}, which is not known here; known are {', '.join(NETWORKS)}."
@@ -71,6 +80,13 @@ def load(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -> Pri
             from dreamlift.priors.sdxl import sdxl
 
             return sdxl(folder, device=device, dtype=dtype)
+        case "Zero1to3StableDiffusionPipeline" | "Zero123Pipeline":
+            from dreamlift.priors.zero123 import zero123
+
+            said = settings(folder, INDEX).get(FOURTH)
+            stable = said == "elevation" or (said is None and "stable-zero123" in str(folder))
+            fourth = "elevation" if stable else "distance"
+            return zero123(folder, device=device, dtype=dtype, fourth=fourth)
         case _:
             from dreamlift.priors.deepfloyd import deepfloyd
 

@@ -61,6 +61,11 @@ class Source:
         if not prompt.strip():
             raise BadInput("The prompt is empty. Say what to make, for example 'a frog on stilts'.")
         if self.open:
+            if pipelines.kind(self.folder) in pipelines.TURNING:
+                raise BadInput(
+                    f"The prior {self.name} turns a picture and reads no words. Choose a "
+                    "text-to-image prior for a sentence."
+                )
             return
         strange = [c for c in prompt if not c.isascii() and unicodedata.category(c)[0] in "LMNSC"]
         if strange:
