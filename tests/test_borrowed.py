@@ -69,11 +69,14 @@ def lora(networks: dict[str, Any], kohya: bool) -> dict[str, Tensor]:
     """Random low-rank changes of the attentions' queries, of rank 2 and alpha 1."""
     state: dict[str, Tensor] = {}
     for prefix, network in networks.items():
-        for name, module in network.named_modules():
-            if not name.endswith(("attn2.to_q", "self_attn.q_proj")):
+        for path, module in network.named_modules():
+            if not path.endswith(("attn2.to_q", "self_attn.q_proj", "self_attn.out_proj")):
                 continue
             down = torch.randn(2, module.in_features, generator=rng(3))
             up = torch.randn(module.out_features, 2, generator=rng(4))
+            # As the files have it, whatever today's class is like.
+            start = "" if prefix == "unet" else "text_model."
+            name = start + path.removeprefix(start)
             if kohya:
                 start = {"unet": "lora_unet", "text_encoder": "lora_te"}[prefix]
                 key = f"{start}_{name.replace('.', '_')}"

@@ -157,6 +157,56 @@ def deepfloyd(folder: Path) -> Any:
     return saved(pipeline, folder)
 
 
+def sd3(folder: Path) -> Any:
+    """Stable Diffusion 3, saved; the pipeline."""
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        SD3Transformer2DModel,
+        StableDiffusion3Pipeline,
+    )
+
+    torch.manual_seed(4)
+    transformer = SD3Transformer2DModel(
+        sample_size=8, patch_size=2, in_channels=4, num_layers=2, attention_head_dim=8,
+        num_attention_heads=2, joint_attention_dim=64, caption_projection_dim=16,
+        pooled_projection_dim=24 + 20, out_channels=4, pos_embed_max_size=12,
+    )  # fmt: skip
+    pipeline = StableDiffusion3Pipeline(
+        transformer=widened(transformer, 2.0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=autoencoder(scaling_factor=1.5305, shift_factor=0.0609),
+        text_encoder=clip_text(projected=True),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=clip_text(projected=True, hidden_size=24, projection_dim=20),
+        tokenizer_2=clip_tokenizer(pad="!"),
+        text_encoder_3=t5(64),
+        tokenizer_3=t5_tokenizer(),
+    )
+    return saved(pipeline, folder)
+
+
+def flux(folder: Path, *, guided: bool = True) -> Any:
+    """FLUX.1, saved; the pipeline."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+
+    torch.manual_seed(5)
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=20, pooled_projection_dim=32,
+        guidance_embeds=guided, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    pipeline = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False),
+        vae=autoencoder(scaling_factor=0.3611, shift_factor=0.1159),
+        text_encoder=clip_text(),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=t5(20),
+        tokenizer_2=t5_tokenizer(),
+        transformer=widened(transformer, 2.0),
+    )
+    return saved(pipeline, folder)
+
+
 def zero123(folder: Path, projection: str = "clip_camera_projection") -> dict[str, Any]:
     """Zero-1-to-3, saved part by part, for its pipeline is not among diffusers' own; the parts."""
     from diffusers import DDIMScheduler, UNet2DConditionModel

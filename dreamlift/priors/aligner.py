@@ -1,4 +1,4 @@
-"""OpenAI's CLIP and OpenCLIP, from a folder as transformers keeps it (arXiv:2103.00020, 2212.07143).
+"""OpenAI's CLIP (arXiv:2103.00020) and OpenCLIP (arXiv:2212.07143), as transformers keeps them.
 
 Pictures and sentences in one space, for guidance and for scores; gradients reach the pictures.
 """

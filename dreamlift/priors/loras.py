@@ -58,11 +58,11 @@ def _networks(prior: Latent | XL) -> list[tuple[Any, str]]:
 
 def _merge(network: Any, weight: float) -> None:
     """Fold the low-rank layers into those they stand beside, so that they cost nothing more."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.tuners.lora import LoraLayer
 
     found = 0
     for module in network.modules():
-        if isinstance(module, BaseTunerLayer):
+        if isinstance(module, LoraLayer):
             module.scale_layer(weight)
             module.merge(safe_merge=True)
             found += 1

@@ -15,14 +15,18 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
+    "StableDiffusion3Pipeline": (
+        "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
+    ),
+    "FluxPipeline": ("transformer", "vae", "text_encoder", "text_encoder_2"),
     "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
     "Zero123Pipeline": ("unet", "vae", "image_encoder"),
-}
+}  # fmt: skip
 """The kinds of pipelines that are known, and the parts of each that have weights."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
 FOURTH = "pose_fourth"
-"""A key of ours in model_index.json: what the fourth number of a pose is, "distance" or "elevation".
+"""A key of ours in model_index.json: what the fourth number of a pose is (zero123.Fourth).
 
 Without it a folder with stable-zero123 in its path is taken for Stable Zero123.
 """
@@ -80,6 +84,14 @@ def load(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -> Pri
             from dreamlift.priors.sdxl import sdxl
 
             return sdxl(folder, device=device, dtype=dtype)
+        case "StableDiffusion3Pipeline":
+            from dreamlift.priors.flow import stable_diffusion_3
+
+            return stable_diffusion_3(folder, device=device, dtype=dtype)
+        case "FluxPipeline":
+            from dreamlift.priors.flow import flux
+
+            return flux(folder, device=device, dtype=dtype)
         case "Zero1to3StableDiffusionPipeline" | "Zero123Pipeline":
             from dreamlift.priors.zero123 import zero123
 
