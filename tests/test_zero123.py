@@ -17,8 +17,9 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.prior import Prior, Prompt, View
 from dreamlift.priors import pipelines, zero123
+from dreamlift.priors.poses import places, pose
 from dreamlift.priors.source import source_of
-from dreamlift.priors.zero123 import Zero123, places, pose
+from dreamlift.priors.zero123 import Zero123
 from dreamlift.scene import Shot
 
 pytestmark = pytest.mark.weights
