@@ -1,6 +1,7 @@
 """What is borrowed from others beside whole pipelines: CLIP to compare with, and LoRA files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dreamlift.priors.aligner import clip_aligner
 from dreamlift.priors.latent import stable_diffusion
 from dreamlift.priors.loras import merge_lora
 from dreamlift.priors.sdxl import sdxl
+from dreamlift.priors.source import source_of
 
 pytestmark = pytest.mark.weights
 
@@ -102,6 +104,10 @@ def test_a_lora_changes_a_prior_as_it_changes_the_pipeline(tmp_path: Path, kind:
     with torch.no_grad():
         (before,) = ours.eps(z_t, t, Sentence(ours, "a frog")(shot))
     merge_lora(ours, file, 0.7)
+    named = replace(source_of(f"{tmp_path / 'prior'}+{file}", "cpu"), dtype="float32")
+    whole = named.load("cpu")
+    with torch.no_grad():
+        (full,) = whole.eps(z_t, t, Sentence(whole, "a frog")(shot))
     theirs.load_lora_weights(str(file), adapter_name="style")
     theirs.set_adapters(["style"], [0.7])
     with torch.no_grad():
@@ -114,6 +120,7 @@ def test_a_lora_changes_a_prior_as_it_changes_the_pipeline(tmp_path: Path, kind:
             more = {"added_cond_kwargs": {"text_embeds": said[2], "time_ids": ids}}
         wanted = theirs.unet(z_t, (t * 999).round().long(), said[0], **more).sample
     torch.testing.assert_close(after, wanted, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(full, before, atol=1e-2) and not torch.equal(full, after)
     assert not torch.allclose(after, before, atol=1e-2)
     assert not any(p.requires_grad for p in ours.network.parameters())
 

@@ -175,6 +175,21 @@ def test_a_folder_goes_before_a_short_name(tmp_path: Path) -> None:
     assert source_of("sd21", "cpu").name == str(folder)
 
 
+def test_a_file_after_a_plus_changes_a_model(tmp_path: Path) -> None:
+    folder, file = pipeline(tmp_path / "sd"), tmp_path / "style.safetensors"
+    with pytest.raises(BadInput, match=r"style\.safetensors is no \.safetensors file"):
+        source_of("sd+style.safetensors", "cpu")
+    file.write_bytes(b"style")
+    found = source_of("sd+style.safetensors", "cpu")
+    assert (found.name, found.folder) == (f"{folder}+{file}", folder)
+    file.write_bytes(b"other")
+    assert source_of("sd+style.safetensors", "cpu").sha256 != found.sha256
+    with pytest.raises(Absent, match="The prior sd21 is not"):
+        homes.refuse_absent(["generate", "--prior", f"sd21+{file}"])
+    with pytest.raises(BadInput, match="only other people's models can"):
+        source_of(f"{save_words(tmp_path / 'words')}+{file}", "cpu")
+
+
 def test_a_model_in_the_cache_keeps_its_short_name(empty_cache: Path) -> None:
     folder = snapshot(empty_cache, KNOWN["sd15"].homes[0])
     found = source_of("sd15", "cpu")

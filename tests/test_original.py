@@ -1,5 +1,6 @@
 """Checkpoints in the original layout give the networks that they were written from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.priors.latent import stable_diffusion
 from dreamlift.priors.original import convert_zero123, single_file
+from dreamlift.priors.source import source_of
 from dreamlift.priors.zero123 import zero123
 
 pytestmark = pytest.mark.weights
@@ -49,6 +51,9 @@ def test_a_single_file_is_the_model_that_it_holds(tmp_path: Path) -> None:
 
     torch.testing.assert_close(said(ours), said(tuned), atol=0, rtol=0)
     assert not torch.allclose(said(ours), said(base), atol=1e-2)
+    named = source_of(f"{tmp_path / 'base'}+{file}", "cpu")
+    assert named.sha256 != source_of(tmp_path / "base", "cpu").sha256 and named.open
+    torch.testing.assert_close(said(replace(named, dtype="float32").load("cpu")), said(tuned))
     state.pop(next(key for key in state if "middle_block.1" in key))
     with pytest.raises(ValueError, match="The file has no UNet: it lacks mid_block"):
         single_file(stored(state, file), tmp_path / "base")

@@ -161,6 +161,14 @@ def is_id(name: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is not None
 
 
+def borrowed(name: str) -> tuple[str, Path | None]:
+    """A prior's name and the file that changes it: "sd15+style.safetensors", a LoRA or weights."""
+    base, plus, file = name.rpartition("+")
+    if not plus or Path(name).expanduser().exists():
+        return name, None
+    return base, Path(file).expanduser().resolve()
+
+
 def located(name: str) -> Path:
     """The folder of a prior: of a path, of a short name, or of an id in the cache.
 
@@ -192,7 +200,7 @@ def refuse_absent(arguments: Sequence[str]) -> None:
         if word == "--prior" and i + 1 < len(arguments):
             name = arguments[i + 1]
         if name and name != "embedded":
-            located(name)
+            located(borrowed(name)[0])
 
 
 def download(name: str, folder: str) -> str:

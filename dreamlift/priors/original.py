@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -48,6 +49,12 @@ ZERO123_EYE: Mapping[str, Any] = {
     "image_size": 224,
     "projection_dim": 768,
 }
+
+
+def is_checkpoint(file: Path) -> bool:
+    """Whether a .safetensors file holds all of a UNet in the original layout. Reads its header."""
+    with safe_open(file, "pt") as content:
+        return any(key.startswith("model.diffusion_model.") for key in content.keys())
 
 
 def single_file(

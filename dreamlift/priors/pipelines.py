@@ -73,8 +73,32 @@ def weights(folder: Path) -> tuple[int, int]:
     return numbers, size
 
 
-def load(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -> Prior:
-    """The prior in a folder. Raises ValueError, OSError where it cannot be."""
+def load(
+    folder: Path, *, device: torch.device | str, dtype: torch.dtype, file: Path | None = None
+) -> Prior:
+    """The prior in a folder, changed by a file: a LoRA, or a checkpoint of the original layout.
+
+    Raises ValueError, OSError where it cannot be.
+    """
+    if file is None:
+        return _load(folder, device, dtype)
+    from dreamlift.priors.latent import Latent
+    from dreamlift.priors.loras import merge_lora
+    from dreamlift.priors.original import is_checkpoint, single_file
+    from dreamlift.priors.sdxl import XL
+
+    if is_checkpoint(file) and kind(folder) == "StableDiffusionPipeline":
+        return single_file(file, folder, device=device, dtype=dtype)
+    prior = _load(folder, device, dtype)
+    if is_checkpoint(file) or not isinstance(prior, Latent | XL):
+        raise ValueError(
+            f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
+        )
+    merge_lora(prior, file)
+    return prior
+
+
+def _load(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Prior:
     match kind(folder):
         case "StableDiffusionPipeline":
             from dreamlift.priors.latent import stable_diffusion

@@ -2,7 +2,8 @@
 
 A prior is "embedded", a short name or id of other people's models (homes.py), or the path of a
 folder: one like the embedded prior's (unet/, scheduler/, tower/ and vocabulary.json), or a pipeline
-in the diffusers layout (model_index.json), which reads any words.
+in the diffusers layout (model_index.json), which reads any words. "+FILE.safetensors" after one of
+the latter changes it by a LoRA, or gives it other weights.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from dreamlift.errors import BadInput
 from dreamlift.prior import Prior
 from dreamlift.priors import pipelines
 from dreamlift.priors.embedded import WEIGHTS, embedded
-from dreamlift.priors.homes import located
+from dreamlift.priors.homes import borrowed, located
 from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.seen import seen
 from dreamlift.words import CONTEXT, split, untextured
@@ -49,7 +50,7 @@ class Source:
     @property
     def folder(self) -> Path:
         """Where it lies. Raises BadInput where it is not on this machine."""
-        return WEIGHTS if self.name == "embedded" else located(self.name)
+        return WEIGHTS if self.name == "embedded" else located(borrowed(self.name)[0])
 
     @property
     def open(self) -> bool:
@@ -85,7 +86,8 @@ class Source:
         """The prior itself. Raises BadInput where its files are not those of the run, or broken."""
         folder, dtype = self.folder, DTYPES[self.dtype]
         _check_layout(folder, self.name)
-        now = _hash(folder)
+        file = _file(self.name)
+        now = _hash(folder, file)
         if now != self.sha256:
             raise BadInput(
                 f"The prior {self.name!r} has other weights than the run was started with: "
@@ -93,7 +95,7 @@ class Source:
             )
         try:
             if self.open:
-                return pipelines.load(folder, device=device, dtype=dtype)
+                return pipelines.load(folder, device=device, dtype=dtype, file=file)
             return embedded(device=device, dtype=dtype, folder=folder)
         except BadInput:
             raise
@@ -114,11 +116,23 @@ def _refuse_long(text: str) -> None:
 def source_of(name: str | Path, device: str) -> Source:
     """The prior of a name or folder, as it is now. Raises BadInput where there is none."""
     name = str(name)
-    folder = WEIGHTS if name == "embedded" else located(name)
-    _check_layout(folder, name)
+    base, file = borrowed(name)[0], _file(name)
+    folder = WEIGHTS if base == "embedded" else located(base)
+    _check_layout(folder, base)
+    if file is not None and not pipelines.is_pipeline(folder):
+        raise BadInput(f"{base} cannot be changed by a file: only other people's models can.")
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
-    given = Path(name).expanduser().exists() and name != "embedded"
-    return Source(str(folder) if given else name, _hash(folder), dtype)
+    given = Path(base).expanduser().exists() and base != "embedded"
+    full = (str(folder) if given else base) + ("" if file is None else f"+{file}")
+    return Source(full, _hash(folder, file), dtype)
+
+
+def _file(name: str) -> Path | None:
+    """The file that changes a prior. Raises BadInput where it is not there."""
+    _, file = borrowed(name)
+    if file is not None and not (file.is_file() and file.suffix == ".safetensors"):
+        raise BadInput(f"{file} is no .safetensors file. After + name a LoRA or a checkpoint.")
+    return file
 
 
 def _check_layout(folder: Path, name: str) -> None:
@@ -143,7 +157,7 @@ def _check_layout(folder: Path, name: str) -> None:
     )
 
 
-def _hash(folder: Path) -> str:
+def _hash(folder: Path, file: Path | None = None) -> str:
     """The first 16 digits of the SHA-256 of all files that decide what the prior says.
 
     Of a file above `LARGE` its size and 64 evenly spaced pieces of 64 KiB stand for the whole: the
@@ -151,8 +165,11 @@ def _hash(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     patterns = PIPELINE_FILES if pipelines.is_pipeline(folder) else WEIGHT_FILES
-    for file in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
+        for block in _pieces(path):
+            digest.update(block)
+    if file is not None:
         for block in _pieces(file):
             digest.update(block)
     return digest.hexdigest()[:16]
