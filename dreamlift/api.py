@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -44,8 +45,10 @@ from dreamlift.io.atomic import atomic
 from dreamlift.io.images import save_png
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
-from dreamlift.observers import standard
+from dreamlift.observers import Bar, standard
 from dreamlift.offers import Recipe, kind, name_of, recipe_of
+from dreamlift.playground import Picture
+from dreamlift.prior import Prior
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.run import Run, run_folder
@@ -268,9 +271,33 @@ def image(
     device: str = "auto",
 ) -> Path:
     """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left."""
+    loaded, device = _looked_at(prompt, out, steps, scale, prior, device)
+    y, null = Sentence(loaded, prompt), Sentence(loaded, "")
+    shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
+    save_png(out, strip(cfg(loaded, y, null, scale, clamp=1.0), shot, steps=steps, seed=seed))
+    return out
+
+
+def optimise(
+    picture: Picture, out: Path, *, prior: str | Path = "embedded", device: str = "auto"
+) -> Path:
+    """What a guidance does to plain pictures, as a labelled sheet (playground.py)."""
+    if picture.count < 1:
+        raise BadInput(f"At least 1 picture is made; {picture.count} were asked for.")
+    steps, scale = picture.steps, picture.scale
+    loaded, device = _looked_at(picture.prompt, out, steps, scale, prior, device)
+    with TemporaryDirectory() as folder:
+        save_png(out, picture.run(Run(Path(folder)), loaded, [Bar()], device=device))
+    return out
+
+
+def _looked_at(
+    prompt: str, out: Path, steps: int, scale: float, prior: str | Path, device: str
+) -> tuple[Prior, str]:
+    """The prior that a picture is asked of, and its device. Raises BadInput before it is loaded."""
     refuse_existing([out], replace=False)
     if out.suffix.lower() != ".png":
-        raise BadInput(f"{out.name}: the strip is a .png.")
+        raise BadInput(f"{out.name}: pictures are written as .png.")
     if not 1 <= steps <= 1000:
         raise BadInput(f"The steps must be 1 to 1000; {steps} were asked for.")
     if not 0 <= scale < math.inf:
@@ -278,11 +305,7 @@ def image(
     device = device_named(device)
     source = source_of(prior, device)
     source.check(prompt)
-    loaded = source.load(device)
-    y, null = Sentence(loaded, prompt), Sentence(loaded, "")
-    shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
-    save_png(out, strip(cfg(loaded, y, null, scale, clamp=1.0), shot, steps=steps, seed=seed))
-    return out
+    return source.load(device), device
 
 
 def _check_numbers(recipe: Recipe) -> None:

@@ -6,7 +6,6 @@ last line on stdout; all else goes to stderr. Each command imports what it needs
 that help and refusals come at once.
 """
 
-import json
 import logging
 import os
 import sys
@@ -16,19 +15,18 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import tyro
 
+from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
 from dreamlift.errors import BadInput
+from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
 from dreamlift.reconstruct import NAME as RECONSTRUCT
 from dreamlift.reconstruct import Reconstruct
 
-Folder: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
-File: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
-Number: TypeAlias = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Debug: TypeAlias = Annotated[
     bool,
     tyro.conf.FlagCreatePairsOff,
@@ -72,8 +70,8 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """What to make."""
     choice: Annotated[Choice, tyro.conf.arg(name="")] = Choice()
     prior: str = "embedded"
-    """The diffusion model to follow: `embedded`, or a folder with unet/, scheduler/, tower/ and
-    vocabulary.json."""
+    """The diffusion model to follow: `embedded`; sd15, sd21, sdxl, if ... where downloaded
+    (`dreamlift doctor --prior sd21` says more); or a folder of a pipeline."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
     out: Folder = None
@@ -101,165 +99,6 @@ class Resume:
         return _carry_on(self.run_folder)
 
 
-@dataclass(frozen=True)
-class Evaluate:
-    """Score finished runs: does an object look like its prompt from every side, in colour and in
-    shape; and has it one face only?"""
-
-    runs: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")]
-    """Folders that `dreamlift generate` named."""
-    json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = None
-    """Where to write the scores."""
-    html: File = None
-    """Where to write a report with pictures."""
-
-    def run(self) -> int:
-        from dreamlift.api import degenerate
-        from dreamlift.evaluate.runs import evaluate
-        from dreamlift.run import Run
-
-        empty = {path: why for path in self.runs if (why := degenerate(Run.open(path)))}
-        scores = evaluate(self.runs, self.json_file, self.html, empty=empty)
-        headline = {key: scores[key] for key in ("r_precision", "janus")}
-        print(json.dumps(headline))
-        if self.json_file or self.html:
-            print(self.json_file or self.html)
-        return 0
-
-
-@dataclass(frozen=True)
-class Image:
-    """Show how diffusion works, as a labelled strip: a sample with more and more noise, what the
-    prior guesses of it in one step, and how DDIM walks from noise to a picture."""
-
-    prompt: Annotated[str, tyro.conf.arg(metavar="PROMPT")]
-    """What to show."""
-    out: File = None
-    """The picture to write; by default image-PROMPT-SEED.png here."""
-    seed: int = 0
-    """Of the noise."""
-    steps: int = 32
-    """Of DDIM."""
-    scale: float = 5.0
-    """Classifier-free guidance scale; 1 is no guidance."""
-    prior: str = "embedded"
-    """The diffusion model: `embedded`, or a folder."""
-    device: str = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
-
-    def run(self) -> int:
-        from dreamlift.api import image
-        from dreamlift.run import slug
-
-        out = self.out or Path(f"image-{slug(self.prompt)}-{self.seed}.png")
-        image(
-            self.prompt,
-            out,
-            seed=self.seed,
-            steps=self.steps,
-            scale=self.scale,
-            prior=self.prior,
-            device=self.device,
-        )
-        print(out)
-        return 0
-
-
-@dataclass(frozen=True)
-class Export:
-    """Bring a finished run's object out again, finer or coarser, as one file."""
-
-    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN")]
-    """The folder that `dreamlift generate` or `dreamlift reconstruct` named."""
-    format: Literal[
-        "glb", "obj", "stl", "ply", "usdz", "splat-ply", "splat", "spz", "mp4", "png"
-    ] = "glb"
-    """The object as a mesh (glb, obj, stl, usdz; ply, with colours at its vertices), as Gaussians
-    where it is made of them (splat-ply, the INRIA layout; splat; spz), its turntable (mp4) or its
-    contact sheet (png)."""
-    out: File = None
-    """The file to write; by default RUN/export-RESOLUTION-FACES.FORMAT, RUN/splats.ply, ..."""
-    resolution: Number = None
-    """Samples along each side of the grid that the surface is cut from; by default the run's."""
-    smooth: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """World units over which grain is blurred away first, 0: none; by default the run's."""
-    faces: Number = None
-    """Triangles, at most; by default the run's."""
-    texture: Number = None
-    """Side of the texture, in texels; by default the run's."""
-    frames: Number = None
-    """Of the turntable; by default the run's."""
-    size: Number = None
-    """Side of the turntable's and the contact sheet's pictures, in pixels; by default the run's."""
-
-    def run(self) -> int:
-        from dreamlift import reconstruct
-        from dreamlift.api import Request, export_again
-        from dreamlift.export import SPLATS, Finish, suffix_of
-        from dreamlift.run import Run
-
-        run = Run.open(self.run_folder)
-        photographs = run.settings.get("recipe") == RECONSTRUCT
-        of_run = reconstruct.finish_of(run) if photographs else Request.of(run).finish
-        finish = Finish(
-            of_run.resolution if self.resolution is None else self.resolution,
-            of_run.smooth if self.smooth is None else self.smooth,
-            of_run.faces if self.faces is None else self.faces,
-            of_run.texture if self.texture is None else self.texture,
-            of_run.frames if self.frames is None else self.frames,
-            of_run.size if self.size is None else self.size,
-        )
-        suffix = suffix_of(self.format)
-        name = f"export-{finish.resolution}-{finish.faces}{suffix}"
-        out = self.out or self.run_folder / (f"splats{suffix}" if self.format in SPLATS else name)
-        if self.out is not None and out.suffix.lower() != suffix:
-            raise BadInput(f"{out.name} is no {suffix} file. Say --format too, or rename it.")
-        again = reconstruct.export_again if photographs else export_again
-        print(again(self.run_folder, out, finish, self.format))
-        return 0
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train an embedded model from nothing, on this machine; the same command again continues."""
-
-    name: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """tower, text-to-image, clip or judge."""
-    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Stop after this long, to be continued; by default at the last step."""
-    steps: Number = None
-    """Where the training ends; by default the recipe's own."""
-    seed: int = 0
-    """Every picture, caption and weight follows from it."""
-    out: Folder = None
-    """Where to train; by default runs/train/NAME."""
-
-    def run(self) -> int:
-        from dreamlift.learn.train import train
-
-        out = self.out or Path("runs/train") / self.name
-        try:
-            train(self.name, out, minutes=self.minutes, steps=self.steps, seed=self.seed)
-        except KeyboardInterrupt:
-            said = "Interrupted; the training is saved, and the same command continues it."
-            raise KeyboardInterrupt(said) from None
-        print(out)
-        return 0
-
-
-@dataclass(frozen=True)
-class Doctor:
-    """Say what this machine can do, how fast, and what to do about what is missing."""
-
-    runs: Path = Path("runs")
-    """Where runs would be written."""
-
-    def run(self) -> int:
-        from dreamlift.doctor import examine
-
-        return 0 if examine(self.runs) else 1
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Raises SystemExit for help and for misspelt flags."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads must sleep
@@ -271,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _listening():
             return run()
     except BadInput as error:
-        print(f"dreamlift: {error}", file=sys.stderr)
+        print(f"dreamlift: {error}{_continued(error, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"\ndreamlift: {str(error) or 'Interrupted.'}", file=sys.stderr)
@@ -286,9 +125,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _continued(error: BadInput, arguments: Sequence[str]) -> str:
+    """The command that goes on once a prior has been downloaded; nothing for other errors."""
+    return f":\n\n  {error.again(arguments)}" if isinstance(error, Absent) else ""
+
+
 def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
+    if words[:1] in (["generate"], ["image"]) and not {"-h", "--help"} & set(arguments):
+        refuse_absent(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (

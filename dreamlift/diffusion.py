@@ -89,6 +89,13 @@ def eps_from_v(
     return per_sample(schedule.alpha(t), z_t) * v + per_sample(schedule.sigma(t), z_t) * z_t
 
 
+def eps_from_flow(
+    z_t: Float[Tensor, "b *z"], t: Float[Tensor, " b"], u: Float[Tensor, "b *z"]
+) -> Float[Tensor, "b *z"]:
+    """eps = z_t + (1 - t) u, for rectified flow's velocity u = eps - z (arXiv:2209.03003)."""
+    return z_t + per_sample(1 - t, z_t) * u
+
+
 def velocity(
     schedule: Schedule,
     z: Float[Tensor, "b *z"],

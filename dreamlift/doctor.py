@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from dreamlift.errors import BadInput
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.prior import Prior
+from dreamlift.priors import pipelines
 from dreamlift.priors.embedded import WEIGHTS
-from dreamlift.priors.pixel import native_bf16
+from dreamlift.priors.homes import KNOWN, Absent, caches, download, located
+from dreamlift.priors.pixel import best_dtype, native_bf16
 from dreamlift.priors.source import device_named, source_of
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
@@ -48,21 +51,22 @@ class Finding:
     good: bool = True  # False: `generate` does not work without it
 
 
-def examine(runs: Path) -> bool:
-    """Print the table; whether `generate` works here."""
+def examine(runs: Path, prior: str = "embedded") -> bool:
+    """Print the table; whether `generate` works here with that prior."""
     table = Table("", "found", "what to do", title="dreamlift doctor", title_justify="left")
     for column in table.columns:
         column.overflow = "fold"
     good = True
-    for finding in findings(runs):
+    for finding in findings(runs, prior):
         table.add_row(*map(Text, (finding.what, finding.found, finding.advice)))
         good = good and finding.good
     Console().print(table)
-    print("`dreamlift generate` works here." if good else "`dreamlift generate` cannot work yet.")
+    command = "dreamlift generate" + ("" if prior == "embedded" else f" --prior {prior}")
+    print(f"`{command}` works here." if good else f"`{command}` cannot work yet.")
     return good
 
 
-def findings(runs: Path) -> Iterator[Finding]:
+def findings(runs: Path, prior: str = "embedded") -> Iterator[Finding]:
     """Everything that is looked at, as it is found."""
     memory.keep()
     device = device_named("auto")
@@ -76,7 +80,10 @@ def findings(runs: Path) -> Iterator[Finding]:
     yield from _weights()
     yield _writable(runs)
     yield Finding("a picture, there and back", f"{_render(device):.0f} ms (64x64, {device})")
-    yield _prior(device)
+    if prior == "embedded":
+        yield _prior(device)
+    else:
+        yield from _other(prior, device)
 
 
 def _processor() -> Iterator[Finding]:
@@ -171,6 +178,62 @@ def _prior(device: str) -> Finding:
         score(z, t, shot)
 
     return Finding(what, f"{_milliseconds(once):.0f} ms for a guided guess")
+
+
+def _other(name: str, device: str) -> Iterator[Finding]:
+    """Other people's model: its licence, whether it is here, and whether it fits.
+
+    It is not loaded. What is said of memory is the weights' own size, which a run needs more than.
+    """
+    known = KNOWN.get(name)
+    if known is not None:
+        page = f"https://huggingface.co/{known.homes[0]}"
+        advice = f"Sign in and accept it at {page}, then `hf auth login`." if known.gated else ""
+        yield Finding("licence", f"{known.licence} ({page})", advice)
+    try:
+        folder = located(name)
+        weights = pipelines.weights(folder) if pipelines.is_pipeline(folder) else None
+        source_of(name, device)
+    except Absent as absent:
+        yield Finding(name, "not on this machine", download(name, absent.folder), good=False)
+        if known is not None:
+            yield from _room(name, known.download)
+            yield _memory(known.millions / 1000, device)
+        return
+    except ValueError as error:
+        yield Finding(name, "not usable", str(error), good=False)
+        return
+    yield Finding(name, f"in {folder}")
+    if weights is not None:
+        numbers, size = weights
+        yield Finding("its weights", f"{numbers:,} numbers, {size / 1e9:.2f} GB on the disk")
+        yield _memory(numbers / 1e9, device)
+
+
+def _room(name: str, wanted: float) -> Iterator[Finding]:
+    """Whether there is room for a download of so many GB, here and in the cache."""
+    for place in (Path.cwd(), caches()[0]):
+        there = place
+        while not there.exists():
+            there = there.parent
+        free = shutil.disk_usage(there).free / 1e9
+        advice = "" if free > wanted else f"{name} needs {wanted:.1f} GB. Use another disk."
+        yield Finding(f"disk at {place}", f"{free:.1f} GB free", advice)
+
+
+def _memory(billions: float, device: str) -> Finding:
+    """Whether so many billions of weights fit in what they are loaded into."""
+    dtype = best_dtype(device)
+    wanted = billions * dtype.itemsize
+    have = 0.0
+    if device.startswith("cuda"):
+        have = torch.cuda.get_device_properties(device).total_memory / 1e9
+    elif "SC_PHYS_PAGES" in os.sysconf_names:
+        have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    name = str(dtype).removeprefix("torch.")
+    said = f"{wanted:.1f} GB of weights in {name}, on {device} with {have:.1f} GB"
+    advice = "" if not have or wanted < 0.9 * have else "Too large for it: use a smaller model."
+    return Finding("memory for it", said, advice)
 
 
 def _shot(device: str) -> Shot:

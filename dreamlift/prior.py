@@ -90,6 +90,16 @@ class Prior(Denoiser, Protocol):
 
 
 @runtime_checkable
+class Latents(Protocol):
+    """What a prior of latents has besides: its z is no picture and has no range to be kept in."""
+
+    @property
+    def factor(self) -> int:
+        """Pixels of the side of a latent's cell."""
+        ...
+
+
+@runtime_checkable
 class Aligner(Protocol):
     """CLIP and its kin: pictures and texts in one space, compared by inner product."""
 

@@ -35,6 +35,8 @@ LAYERS = (
         "cli",
         "api",
         "offers",
+        "commands",
+        "playground",
         "data",
         "doctor",
         "reconstruct",
@@ -64,7 +66,13 @@ NEIGHBOURS = {
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
+    ("cli", "commands"),
     ("cli", "offers"),
+    ("commands", "api"),
+    ("commands", "doctor"),
+    ("commands", "evaluate"),
+    ("commands", "reconstruct"),
+    ("api", "playground"),
     ("api", "offers"),
     ("cli", "data"),
     ("cli", "doctor"),
@@ -287,13 +295,14 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.splat": 1000, "render.raster": 2500}
-"""Lines that Gaussians and meshes add to a recipe's reading distance: their renderers, and how one
-kind of scene becomes another."""
+FURTHER = {"render.raster": 2000}
+"""Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
+becomes one."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:
-    """The files one must open to account for every name in `start`, with their lines.
+    """The files one must open to account for every name in `start`, with their lines, blank ones
+    apart.
 
     A fast twin (*_warp.py) is not opened: what it computes is written in its reference.
     """
@@ -304,7 +313,7 @@ def closure(root: Path, *start: str) -> dict[str, int]:
         path = source(name, root)
         if name in lines or path is None or name.endswith("_warp"):
             continue
-        lines[name] = len(path.read_text().splitlines())
+        lines[name] = sum(bool(line.strip()) for line in path.read_text().splitlines())
         todo += [other for _, other in ours(path, root)]
     return lines
 

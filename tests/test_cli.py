@@ -140,13 +140,13 @@ BAD = {
     ),
     "no prior": (
         ("a cone", "--prior", "nowhere"),
-        "nowhere is no prior: it is no folder. Say `embedded`, or name a folder with unet/, "
-        "scheduler/, tower/ and vocabulary.json.\n",
+        "nowhere is no prior: it is no folder. Say `embedded`, a short name (sd15, ",
     ),
     "folder of no prior": (
         ("a cone", "--prior", "."),
-        ". is no prior: it has no unet/config.json. Say `embedded`, or name a folder with unet/, "
-        "scheduler/, tower/ and vocabulary.json.\n",
+        ". is no prior: it has no unet/config.json, and no model_index.json. Say `embedded`, or "
+        "name a folder with unet/, scheduler/, tower/ and vocabulary.json, or a pipeline in the "
+        "diffusers layout.\n",
     ),
     "odd film": (
         ("a cone", "--finish.size", "31"),

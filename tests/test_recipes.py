@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from tiny_prior import FINISH
 
 from dreamlift.errors import BadInput
 from dreamlift.export import bring_out
@@ -16,7 +17,6 @@ from dreamlift.recipes import Name
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.run import Run
 from dreamlift.toybox.scenes import toy_scene
-from tiny_prior import FINISH
 
 STAGES = {"fine_steps": 3, "texture_steps": 2, "coarse": 40}
 NAMES = [name for name in get_args(Name) if name != "prolificdreamer"]  # it wants a network

@@ -65,7 +65,7 @@ class PerpNeg:
             away = perpendicular(other - eps_null, main)
             toward = toward + per_sample(weight.to(z_t), z_t) * away
         eps = eps_null + self.scale * toward
-        return limited(self.prior.schedule, z_t, t, eps, self.clamp)
+        return limited(self.prior, z_t, t, eps, self.clamp)
 
 
 def from_front(

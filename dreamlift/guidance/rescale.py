@@ -40,7 +40,7 @@ class Rescaled:
         else:
             x0, plain = (x0_from_eps(schedule, z_t, t, said) for said in (eps, eps_y))
             eps = eps_from_x0(schedule, z_t, t, self._brought_back(x0, plain, self.prior.views))
-        return limited(schedule, z_t, t, eps, self.clamp)
+        return limited(self.prior, z_t, t, eps, self.clamp)
 
     def _brought_back(
         self, x: Float[Tensor, "b c y x"], plain: Float[Tensor, "b c y x"], views: int

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.diffusion import Schedule, clamp_x0, per_sample
-from dreamlift.prior import Condition, Prior
+from dreamlift.diffusion import clamp_x0, per_sample
+from dreamlift.prior import Condition, Latents, Prior
 from dreamlift.scene import Shot
 
 Told: TypeAlias = Callable[[Shot], Condition]
@@ -72,7 +72,7 @@ class Mix:
         eps = sum((w for w in factors if isinstance(w, Tensor)), start=exact) * first
         for other, factor in zip(others, factors[1:], strict=True):
             eps = eps + factor * (other - first)
-        return limited(self.prior.schedule, z_t, t, eps, self.clamp)
+        return limited(self.prior, z_t, t, eps, self.clamp)
 
 
 def _given(share: float | Tensor) -> bool:
@@ -81,14 +81,19 @@ def _given(share: float | Tensor) -> bool:
 
 
 def limited(
-    schedule: Schedule,
+    prior: Prior,
     z_t: Float[Tensor, "b c y x"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b c y x"],
     clamp: float | None,
 ) -> Float[Tensor, "b c y x"]:
-    """eps, its clean sample kept in [-clamp, clamp] where a clamp is given."""
-    return eps if clamp is None else clamp_x0(schedule, z_t, t, eps, clamp)
+    """eps, its clean sample kept in [-clamp, clamp] where a clamp is given.
+
+    Latents are no pictures: for a prior of them there is nothing to clamp.
+    """
+    if clamp is None or isinstance(prior, Latents):
+        return eps
+    return clamp_x0(prior.schedule, z_t, t, eps, clamp)
 
 
 def composed(

@@ -1,23 +1,27 @@
-"""Pixel-space models of others, from a local folder in the diffusers layout."""
+"""Pixel-space models of others, from a local folder in the diffusers layout; their schedules."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from dreamlift.diffusion import Cosine, Schedule
-from dreamlift.priors.pixel import Pixel, TextEncoder, best_dtype
+from dreamlift.priors.parts import network, placed, settings
+from dreamlift.priors.pixel import Pixel, Prediction, TextEncoder, best_dtype
 from dreamlift.schedules import Table, scaled_linear
+
+SCHEDULER = "scheduler/scheduler_config.json"
 
 
 def schedule_from_config(config: Mapping[str, Any]) -> Schedule:
     """The schedule of a diffusers `scheduler_config.json`, or {"_class_name": "Cosine"}, ours."""
     if config.get("_class_name") == "Cosine":
         return Cosine()
+    for name in ("trained_betas", "rescale_betas_zero_snr"):
+        if config.get(name):
+            raise ValueError(f"The scheduler has {name}, which is not known here.")
     name = config.get("beta_schedule")
     n = int(config.get("num_train_timesteps", 1000))
     start, end = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
@@ -37,6 +41,29 @@ def schedule_from_config(config: Mapping[str, Any]) -> Schedule:
     )
 
 
+def prediction_from_config(config: Mapping[str, Any]) -> Prediction:
+    """What the network says, of a `scheduler_config.json`."""
+    match config.get("prediction_type", "epsilon"):
+        case "epsilon":
+            return "epsilon"
+        case "v_prediction":
+            return "v_prediction"
+        case other:
+            raise ValueError(
+                f"The scheduler says prediction_type {other!r}; known are 'epsilon' and "
+                "'v_prediction'."
+            )
+
+
+def load_schedule(folder: Path) -> tuple[Table, Prediction]:
+    """The table of variances of a pipeline, and what its network predicts. Raises ValueError."""
+    config = settings(folder, SCHEDULER)
+    schedule = schedule_from_config(config)
+    if not isinstance(schedule, Table):
+        raise ValueError(f"{folder / SCHEDULER} has no table of variances.")
+    return schedule, prediction_from_config(config)
+
+
 def from_folder(
     folder: Path | str,
     text: TextEncoder,
@@ -47,32 +74,25 @@ def from_folder(
 ) -> Pixel:
     """From a local folder in the diffusers layout; `dtype` None is the device's best."""
     folder = Path(folder)
-    scheduler = folder / "scheduler" / "scheduler_config.json"
-    for needed in (folder / "unet" / "config.json", scheduler):
-        if not needed.is_file():
+    for needed in ("unet/config.json", SCHEDULER):
+        if not (folder / needed).is_file():
             raise ValueError(
-                f"{folder} is no pixel-space diffusion model: {needed.relative_to(folder)} is "
+                f"{folder} is no pixel-space diffusion model: {needed} is "
                 "missing. Give a folder in the diffusers layout, with unet/ and scheduler/."
             )
-    config = json.loads(scheduler.read_text())
-    prediction = config.get("prediction_type", "epsilon")
-    if prediction not in ("epsilon", "v_prediction"):
-        raise ValueError(
-            f"{scheduler} says prediction_type {prediction!r}; known are 'epsilon' and "
-            "'v_prediction'."
-        )
+    config = settings(folder, SCHEDULER)
+    schedule, prediction = schedule_from_config(config), prediction_from_config(config)
+    dtype = best_dtype(device) if dtype is None else dtype
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    unet = UNet2DConditionModel.from_pretrained(
-        folder, subfolder="unet", local_files_only=True, use_safetensors=True
-    )
-    nn.Module.to(unet, device)
+    unet, _ = network(UNet2DConditionModel.from_pretrained, folder, "unet", dtype=dtype)
+    placed(unet, device)
     return Pixel(
         unet,
         text,
-        schedule_from_config(config),
+        schedule,
         prediction,
-        dtype=best_dtype(device) if dtype is None else dtype,
+        dtype=dtype,
         clock=float(config.get("num_train_timesteps", 1000) - 1),
         cameras=cameras,
     )

@@ -18,6 +18,7 @@ from dreamlift.cameras import Cameras
 from dreamlift.diffusion import Schedule, eps_from_v
 from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.scene import Shot
+from dreamlift.schedules import Table
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -99,6 +100,7 @@ class Pixel:
     ) -> None:
         """The network is frozen in place, cast to `dtype`, and reads t as `clock` times t.
 
+        A table's entry it reads as a whole number.
         `cameras`: whether a network that knows them is told the cameras always, for every prompt
         but the null one, or never.
         """
@@ -168,9 +170,12 @@ class Pixel:
         """What the network says, eps or v; all conditions in one batch, in z_t's dtype."""
         n, channels = len(conditions), z_t.shape[1]
         told = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
+        clock = self.clock * t
+        if isinstance(self.schedule, Table):
+            clock = clock.round()
         out = self.network(
             z_t.to(self.dtype).repeat(n, 1, 1, 1),
-            (self.clock * t).repeat(n),
+            clock.repeat(n),
             told["tokens"].to(self.dtype),
             class_labels=told["camera"].to(self.dtype) if "camera" in told else None,
             timestep_cond=told.get("pose"),  # only a student has a network for it (priors.lora)

@@ -1,11 +1,14 @@
 """Which prior a run follows: a name and a hash of its weights, checked before anything is loaded.
 
-A prior is "embedded", or the path of a folder with the same layout: unet/, scheduler/, tower/ and
-vocabulary.json.
+A prior is "embedded", a short name or id of other people's models (homes.py), or the path of a
+folder: one like the embedded prior's (unet/, scheduler/, tower/ and vocabulary.json), or a pipeline
+in the diffusers layout (model_index.json), which reads any words. "+FILE.safetensors" after one of
+the latter changes it by a LoRA, or gives it other weights.
 """
 
 import hashlib
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +18,9 @@ from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
 from dreamlift.prior import Prior
+from dreamlift.priors import pipelines
 from dreamlift.priors.embedded import WEIGHTS, embedded
+from dreamlift.priors.homes import borrowed, located
 from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.seen import seen
 from dreamlift.words import CONTEXT, split, untextured
@@ -29,24 +34,40 @@ NEEDED = (
     "vocabulary.json",
 )
 WEIGHT_FILES = ("unet/*", "scheduler/*", "tower/*", "vocabulary.json")
+PIPELINE_FILES = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
+LARGE = 2**28
+"""Bytes above which a file is not read whole for its hash."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A prior that is to be loaded."""
 
-    name: str  # "embedded", or the path of a folder
+    name: str  # "embedded", a short name or id, or the path of a folder
     sha256: str  # of its files, the first 16 digits
     dtype: Literal["float32", "bfloat16"]
 
     @property
     def folder(self) -> Path:
-        return WEIGHTS if self.name == "embedded" else Path(self.name)
+        """Where it lies. Raises BadInput where it is not on this machine."""
+        return WEIGHTS if self.name == "embedded" else located(borrowed(self.name)[0])
+
+    @property
+    def open(self) -> bool:
+        """Whether it reads any words, not only those of the embedded world."""
+        return pipelines.is_pipeline(self.folder)
 
     def check(self, prompt: str) -> None:
         """Raise BadInput for what this prior cannot be told, from whichever side it is seen."""
         if not prompt.strip():
             raise BadInput("The prompt is empty. Say what to make, for example 'a frog on stilts'.")
+        if self.open:
+            if pipelines.kind(self.folder) in pipelines.TURNING:
+                raise BadInput(
+                    f"The prior {self.name} turns a picture and reads no words. Choose a "
+                    "text-to-image prior for a sentence."
+                )
+            return
         strange = [c for c in prompt if not c.isascii() and unicodedata.category(c)[0] in "LMNSC"]
         if strange:
             raise BadInput(
@@ -63,18 +84,24 @@ class Source:
 
     def load(self, device: str) -> Prior:
         """The prior itself. Raises BadInput where its files are not those of the run, or broken."""
-        _check_layout(self.folder, self.name)
-        now = _hash(self.folder)
+        folder, dtype = self.folder, DTYPES[self.dtype]
+        _check_layout(folder, self.name)
+        file = _file(self.name)
+        now = _hash(folder, file)
         if now != self.sha256:
             raise BadInput(
                 f"The prior {self.name!r} has other weights than the run was started with: "
                 f"{now}, not {self.sha256}. Start again in another folder."
             )
         try:
-            return embedded(device=device, dtype=DTYPES[self.dtype], folder=self.folder)
+            if self.open:
+                return pipelines.load(folder, device=device, dtype=dtype, file=file)
+            return embedded(device=device, dtype=dtype, folder=folder)
+        except BadInput:
+            raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
-            raise BadInput(f"The prior in {self.folder} cannot be loaded: {reason}") from error
+            raise BadInput(f"The prior in {folder} cannot be loaded: {reason}") from error
 
 
 def _refuse_long(text: str) -> None:
@@ -88,13 +115,33 @@ def _refuse_long(text: str) -> None:
 
 def source_of(name: str | Path, device: str) -> Source:
     """The prior of a name or folder, as it is now. Raises BadInput where there is none."""
-    folder = WEIGHTS if name == "embedded" else Path(name).expanduser().resolve()
-    _check_layout(folder, str(name))
+    name = str(name)
+    base, file = borrowed(name)[0], _file(name)
+    folder = WEIGHTS if base == "embedded" else located(base)
+    _check_layout(folder, base)
+    if file is not None and not pipelines.is_pipeline(folder):
+        raise BadInput(f"{base} cannot be changed by a file: only other people's models can.")
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
-    return Source("embedded" if name == "embedded" else str(folder), _hash(folder), dtype)
+    given = Path(base).expanduser().exists() and base != "embedded"
+    full = (str(folder) if given else base) + ("" if file is None else f"+{file}")
+    return Source(full, _hash(folder, file), dtype)
+
+
+def _file(name: str) -> Path | None:
+    """The file that changes a prior. Raises BadInput where it is not there."""
+    _, file = borrowed(name)
+    if file is not None and not (file.is_file() and file.suffix == ".safetensors"):
+        raise BadInput(f"{file} is no .safetensors file. After + name a LoRA or a checkpoint.")
+    return file
 
 
 def _check_layout(folder: Path, name: str) -> None:
+    if pipelines.is_pipeline(folder):
+        try:
+            pipelines.kind(folder)
+        except ValueError as error:
+            raise BadInput(f"{name} cannot be used: {error}") from error
+        return
     missing = [file for file in NEEDED if not (folder / file).is_file()]
     if not missing:
         return
@@ -103,22 +150,42 @@ def _check_layout(folder: Path, name: str) -> None:
             f"The embedded prior's weights are not in {folder}: {missing[0]} is missing. Install "
             "the package again, or train them with `dreamlift train text-to-image`."
         )
-    what = f"has no {missing[0]}" if folder.is_dir() else "is no folder"
     raise BadInput(
-        f"{name} is no prior: it {what}. Say `embedded`, or name a folder with unet/, scheduler/, "
-        "tower/ and vocabulary.json."
+        f"{name} is no prior: it has no {missing[0]}, and no {pipelines.INDEX}. Say `embedded`, or "
+        "name a folder with unet/, scheduler/, tower/ and vocabulary.json, or a pipeline in the "
+        "diffusers layout."
     )
 
 
-def _hash(folder: Path) -> str:
-    """The first 16 digits of the SHA-256 of all files that decide what the prior says."""
+def _hash(folder: Path, file: Path | None = None) -> str:
+    """The first 16 digits of the SHA-256 of all files that decide what the prior says.
+
+    Of a file above `LARGE` its size and 64 evenly spaced pieces of 64 KiB stand for the whole: the
+    weights of a large model would take a minute to read.
+    """
     digest = hashlib.sha256()
-    for file in sorted(path for pattern in WEIGHT_FILES for path in folder.glob(pattern)):
-        digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                digest.update(block)
+    patterns = PIPELINE_FILES if pipelines.is_pipeline(folder) else WEIGHT_FILES
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
+        for block in _pieces(path):
+            digest.update(block)
+    if file is not None:
+        for block in _pieces(file):
+            digest.update(block)
     return digest.hexdigest()[:16]
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    """All of a file, or 64 pieces of a large one, its first and last bytes among them."""
+    size, piece = file.stat().st_size, 1 << 16
+    with file.open("rb") as content:
+        if size <= LARGE:
+            while block := content.read(1 << 20):
+                yield block
+            return
+        for i in range(64):
+            content.seek((size - piece) * i // 63)
+            yield content.read(piece)
 
 
 def device_named(name: str) -> str:

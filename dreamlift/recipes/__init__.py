@@ -25,3 +25,7 @@ Name: TypeAlias = Literal[
 Preset: TypeAlias = Literal["draft", "full", "paper"]
 """Numbers for a look at it in about a minute, for the best that the embedded prior gives, or the
 paper's, as far as they have a place here: for large priors and a GPU."""
+Method: TypeAlias = Literal[
+    "sds", "sjc", "csd", "nfsd", "vsd", "ism", "sdi", "hifa", "dreamtime", "jacobian"
+]
+"""The guidances that plain pictures can follow (playground.py)."""

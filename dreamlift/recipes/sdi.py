@@ -40,10 +40,10 @@ class SDI:
     """Optimiser steps (10,000 in the paper)."""
     batch: int = 1
     """Views per step."""
-    scale: float = 7.5
-    """Classifier-free guidance scale; 1 is no guidance (8.5 in the paper)."""
+    scale: float = 8.5
+    """Classifier-free guidance scale; 1 is no guidance."""
     inversion: float = 6.5
-    """Guidance away from the prompt on the way up: the scale's opposite (6.5 in the paper)."""
+    """Guidance away from the prompt on the way up; with the scale's own there, nothing is found."""
     walk: int = 10
     """Steps of the inversion, from t = 0 to t = 1."""
     t_first: float = 0.9
@@ -57,7 +57,7 @@ class SDI:
 
     def paper(self) -> "SDI":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=10_000, scale=8.5, t_first=0.98)
+        return replace(self, steps=10_000, t_first=0.98)
 
     def field(self) -> DreamFusion:
         """Whose cameras, lights, field and regularisers these are."""

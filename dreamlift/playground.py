@@ -8,13 +8,14 @@ many (VSD samples)? What does a CFG scale of 100 do to their colours? The four c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import orbit
+from dreamlift.errors import BadInput
 from dreamlift.fit import Moment, Observer, Stage, Terms, fit
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.courses import DreamTime, falling
@@ -34,16 +35,13 @@ from dreamlift.guidance.vsd import VSD, Study
 from dreamlift.io.images import contact_sheet
 from dreamlift.prior import Prior
 from dreamlift.priors.lora import NetworkPrior, Student
+from dreamlift.recipes import Method
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.image import Image
 from dreamlift.scenes.particles import Particles
 from dreamlift.step import Step
 
-Method: TypeAlias = Literal[
-    "sds", "sjc", "csd", "nfsd", "vsd", "ism", "sdi", "hifa", "dreamtime", "jacobian"
-]
-METHODS: tuple[Method, ...] = get_args(Method)
 SHOWN = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Shares of the steps after which the pictures are shown."""
 
@@ -71,13 +69,17 @@ class Picture:
     lr_student: float = 1e-3
     """Adam's rate for VSD's student."""
 
-    def guidance(self, prior: Prior) -> Guidance:
-        """All but VSD, which has a student (`run`)."""
+    def guidance(self, prior: Prior, student: Student | None = None) -> Guidance:
+        """The method; VSD's has a student."""
         y, null = Sentence(prior, self.prompt), Sentence(prior, "")
         score, times = cfg(prior, y, null, self.scale), Uniform(*self.t_range)
         match self.method:
-            case "sds" | "vsd":
+            case "sds":
                 return SDS(score, times)
+            case "vsd":
+                if student is None:
+                    raise ValueError("VSD follows a student; give one.")
+                return VSD(score, student, times)
             case "sjc":
                 return sjc(score)
             case "csd":
@@ -87,7 +89,7 @@ class Picture:
             case "ism":
                 return ISM(score, cfg(prior, null, null, 1.0), times)
             case "sdi":
-                return SDI(score, cfg(prior, y, null, 1 - self.scale), falling(0.9, 0.2))
+                return SDI(score, cfg(prior, y, null, 2 - self.scale), falling(0.9, 0.2))
             case "hifa":
                 return HiFA(Reconstruct(score, times=falling(0.98, 0.3, by="sqrt")))
             case "dreamtime":
@@ -95,10 +97,16 @@ class Picture:
             case "jacobian":
                 return Jacobian(score, times)
 
+    def student(self, prior: Prior, rng: torch.Generator) -> Student:
+        """One that has learned nothing yet. Raises BadInput for a prior without a network."""
+        if not isinstance(prior, NetworkPrior):
+            raise BadInput("VSD's student is taught in the prior's network, and this one has none.")
+        return Student(prior, Sentence(prior, self.prompt), rng=rng, where="everywhere")
+
     def run(
         self,
         run: Run,
-        prior: NetworkPrior,
+        prior: Prior,
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
@@ -110,20 +118,16 @@ class Picture:
         scene = Particles([Image(x.clamp(0.01, 0.99)) for x in grey], who="all").to(device)
         at = torch.full((self.count,), 30.0, device=device)
         shot = Shot(orbit(at, at * 2 / 3, size=side))
+        student = self.student(prior, rng).to(device) if self.method == "vsd" else None
+        guidance, study = self.guidance(prior, student), student and Study(student)
         groups: list[dict[str, Any]] = [{"params": list(scene.parameters()), "lr": self.lr}]
-        student = Student(prior, Sentence(prior, self.prompt), rng=rng).to(device)
-        guidance, keep = self.guidance(prior), {}
-        if self.method == "vsd":
-            y, null = Sentence(prior, self.prompt), Sentence(prior, "")
-            guidance = VSD(cfg(prior, y, null, self.scale), student, Uniform(*self.t_range))
+        if student is not None:
             groups.append({"params": list(student.parameters()), "lr": self.lr_student})
-            keep = {"student": student}
-        study = Study(student)
 
         def objective(view: Rendering[Any], shot: Shot, step: Step) -> Terms:
             z = prior.encode(view.color)
             terms = {"guidance": guidance(z, shot, step)}
-            return {**terms, "student": study(z, shot, step)} if keep else terms
+            return terms if study is None else {**terms, "student": study(z, shot, step)}
 
         due = {round(share * self.steps) for share in SHOWN}
         shown = {0: scene.render(shot, rng=rng).color.detach()}
@@ -134,6 +138,7 @@ class Picture:
                 shown[done] = moment.stage.scene.render(shot, rng=rng).color.detach()
 
         adam = torch.optim.Adam(groups)
+        keep = {} if student is None else {"student": student}
         stage = Stage(scene, lambda _: shot, objective, adam, self.steps, seed=self.seed, keep=keep)
         fit(stage, run, [keep_pictures, *observers])
         rows = torch.stack(list(shown.values()), 1).flatten(0, 1).clamp(0, 1).cpu()

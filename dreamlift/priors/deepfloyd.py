@@ -1,0 +1,47 @@
+"""DeepFloyd IF, stage I: T5 (arXiv:1910.10683) and a UNet on 64x64 pixels, as Imagen has it.
+
+A folder in the diffusers layout: unet/, scheduler/, tokenizer/ and text_encoder/.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dreamlift.prior import Embedding
+from dreamlift.priors.encoders import tokenized
+from dreamlift.priors.folder import from_folder
+from dreamlift.priors.parts import network
+from dreamlift.priors.pixel import Pixel, best_dtype
+
+LENGTH = 77
+"""Tokens that the UNet was trained with."""
+
+
+class T5Words:
+    """T5's tokens of a sentence in small letters; padding is hidden from T5, not from the UNet."""
+
+    def __init__(self, tokenizer: Any, encoder: Any) -> None:
+        self.tokenizer, self.encoder = tokenizer, encoder
+
+    def __call__(self, text: str) -> Embedding:
+        ids, mask = tokenized(self.tokenizer, text.lower().strip(), LENGTH)
+        return {"tokens": self.encoder(ids, attention_mask=mask)[0][0]}
+
+
+def load_t5_words(folder: Path, dtype: torch.dtype) -> T5Words:
+    """tokenizer/ and text_encoder/ of a pipeline. Raises ValueError, OSError."""
+    from transformers import T5EncoderModel, T5Tokenizer
+
+    tokenizer = T5Tokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+    encoder, _ = network(T5EncoderModel.from_pretrained, folder, "text_encoder", dtype=dtype)
+    return T5Words(tokenizer, encoder)
+
+
+def deepfloyd(
+    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> Pixel:
+    """Stage I from a folder; `dtype` None is the device's best. Raises ValueError, OSError."""
+    folder = Path(folder)
+    dtype = best_dtype(device) if dtype is None else dtype
+    return from_folder(folder, load_t5_words(folder, dtype), device=device, dtype=dtype)

@@ -1,0 +1,71 @@
+"""LoRA files of others (arXiv:2106.09685), merged into a prior's networks: W + s (alpha / r) B A.
+
+Both diffusers' names and those of kohya's scripts are read, through diffusers and peft.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from dreamlift.priors.encoders import ClipWords
+from dreamlift.priors.latent import Latent
+from dreamlift.priors.sdxl import XL, TwoTowers
+
+
+def merge_lora(prior: Latent | XL, file: Path, weight: float = 1.0) -> None:
+    """Change a prior's UNet and text encoders by a LoRA's .safetensors, `weight` times.
+
+    Raises ValueError for a file that is none, or was made for another model.
+    """
+    from diffusers.loaders.lora_pipeline import (
+        StableDiffusionLoraLoaderMixin,
+        StableDiffusionXLLoraLoaderMixin,
+    )
+
+    raw = load_file(file)
+    if not any("lora" in key for key in raw):
+        raise ValueError(f"{file} holds no LoRA: none of its {len(raw)} tensors is named so.")
+    wide = isinstance(prior, XL)
+    mixin: Any = StableDiffusionXLLoraLoaderMixin if wide else StableDiffusionLoraLoaderMixin
+    state, alphas = mixin.lora_state_dict(dict(raw), unet_config=prior.network.config)[:2]
+    for network, prefix in _networks(prior):
+        if not any(key.startswith(f"{prefix}.") for key in state):
+            continue
+        try:
+            if prefix == "unet":
+                mixin.load_lora_into_unet(state, alphas, network)
+            else:
+                mixin.load_lora_into_text_encoder(state, alphas, network, prefix=prefix)
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{file} was made for another model: {reason}") from error
+        _merge(network, weight)
+
+
+def _networks(prior: Latent | XL) -> list[tuple[Any, str]]:
+    """A prior's networks and what a LoRA's keys begin with."""
+    named: list[tuple[Any, str]] = [(prior.network, "unet")]
+    match prior.text:
+        case ClipWords(encoder=encoder):
+            named.append((encoder, "text_encoder"))
+        case TwoTowers(towers=((_, first), (_, second))):
+            named += [(first, "text_encoder"), (second, "text_encoder_2")]
+        case _:
+            pass
+    return named
+
+
+def _merge(network: Any, weight: float) -> None:
+    """Fold the low-rank layers into those they stand beside, so that they cost nothing more."""
+    from peft.tuners.lora import LoraLayer
+
+    found = 0
+    for module in network.modules():
+        if isinstance(module, LoraLayer):
+            module.scale_layer(weight)
+            module.merge(safe_merge=True)
+            found += 1
+    if not found:
+        raise ValueError("The LoRA changes no layer of this model: it was made for another.")
+    network.requires_grad_(False)

@@ -1,0 +1,129 @@
+"""Which of our adapters reads a folder in the diffusers layout: its model_index.json says it."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from dreamlift.prior import Prior
+from dreamlift.priors.parts import settings, variant
+
+INDEX = "model_index.json"
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
+    "IFPipeline": ("unet", "text_encoder"),
+    "StableDiffusion3Pipeline": (
+        "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
+    ),
+    "FluxPipeline": ("transformer", "vae", "text_encoder", "text_encoder_2"),
+    "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
+    "Zero123Pipeline": ("unet", "vae", "image_encoder"),
+}  # fmt: skip
+"""The kinds of pipelines that are known, and the parts of each that have weights."""
+TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
+"""Those that follow a picture, not words."""
+FOURTH = "pose_fourth"
+"""A key of ours in model_index.json: what the fourth number of a pose is (zero123.Fourth).
+
+Without it a folder with stable-zero123 in its path is taken for Stable Zero123.
+"""
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Whether a folder holds other people's model, which reads any words."""
+    return (folder / INDEX).is_file()
+
+
+def kind(folder: Path) -> str:
+    """What kind of pipeline a folder holds. Raises ValueError for one that is not known or whole.
+
+    Nothing heavy is imported or read.
+    """
+    name = str(settings(folder, INDEX).get("_class_name"))
+    if name not in NETWORKS:
+        raise ValueError(
+            f"{folder} holds a {name}, which is not known here; known are {', '.join(NETWORKS)}."
+        )
+    for part in ("scheduler", *NETWORKS[name]):
+        settings(folder, f"{part}/{'scheduler_config' if part == 'scheduler' else 'config'}.json")
+    for part in NETWORKS[name]:
+        variant(folder / part)
+    return name
+
+
+def weights(folder: Path) -> tuple[int, int]:
+    """How many numbers a pipeline's networks have, and their bytes on the disk.
+
+    From the headers of the files that would be loaded. Raises ValueError as `kind`.
+    """
+    numbers = size = 0
+    for part in NETWORKS[kind(folder)]:
+        chosen = variant(folder / part) or ""
+        for file in (folder / part).glob("*.safetensors"):
+            if file.name.removesuffix(".safetensors").split("-0")[0].partition(".")[2] != chosen:
+                continue
+            size += file.stat().st_size
+            with file.open("rb") as content:
+                header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+            header.pop("__metadata__", None)
+            numbers += sum(math.prod(tensor["shape"]) for tensor in header.values())
+    return numbers, size
+
+
+def load(
+    folder: Path, *, device: torch.device | str, dtype: torch.dtype, file: Path | None = None
+) -> Prior:
+    """The prior in a folder, changed by a file: a LoRA, or a checkpoint of the original layout.
+
+    Raises ValueError, OSError where it cannot be.
+    """
+    if file is None:
+        return _load(folder, device, dtype)
+    from dreamlift.priors.latent import Latent
+    from dreamlift.priors.loras import merge_lora
+    from dreamlift.priors.original import is_checkpoint, single_file
+    from dreamlift.priors.sdxl import XL
+
+    if is_checkpoint(file) and kind(folder) == "StableDiffusionPipeline":
+        return single_file(file, folder, device=device, dtype=dtype)
+    prior = _load(folder, device, dtype)
+    if is_checkpoint(file) or not isinstance(prior, Latent | XL):
+        raise ValueError(
+            f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
+        )
+    merge_lora(prior, file)
+    return prior
+
+
+def _load(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Prior:
+    match kind(folder):
+        case "StableDiffusionPipeline":
+            from dreamlift.priors.latent import stable_diffusion
+
+            return stable_diffusion(folder, device=device, dtype=dtype)
+        case "StableDiffusionXLPipeline":
+            from dreamlift.priors.sdxl import sdxl
+
+            return sdxl(folder, device=device, dtype=dtype)
+        case "StableDiffusion3Pipeline":
+            from dreamlift.priors.flow import stable_diffusion_3
+
+            return stable_diffusion_3(folder, device=device, dtype=dtype)
+        case "FluxPipeline":
+            from dreamlift.priors.flow import flux
+
+            return flux(folder, device=device, dtype=dtype)
+        case "Zero1to3StableDiffusionPipeline" | "Zero123Pipeline":
+            from dreamlift.priors.zero123 import zero123
+
+            said = settings(folder, INDEX).get(FOURTH)
+            stable = said == "elevation" or (said is None and "stable-zero123" in str(folder))
+            fourth = "elevation" if stable else "distance"
+            return zero123(folder, device=device, dtype=dtype, fourth=fourth)
+        case _:
+            from dreamlift.priors.deepfloyd import deepfloyd
+
+            return deepfloyd(folder, device=device, dtype=dtype)

@@ -1,0 +1,47 @@
+"""Whole runs with other people's models: a tiny pipeline on the disk, and the command line."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_pipelines
+
+from dreamlift.cli import main
+from dreamlift.export import FILES
+from dreamlift.priors.latent import Latent
+from dreamlift.priors.source import source_of
+from dreamlift.scenes.mesh import load_mesh
+
+pytestmark = pytest.mark.weights
+
+QUICK = (
+    "--steps 6 --size 16 --samples 24 --init blob --device cpu --finish.resolution 32 "
+    "--finish.faces 600 --finish.texture 64 --finish.frames 2 --finish.size 16"
+).split()
+
+
+def no_socket(*_: Any) -> None:
+    raise AssertionError("a socket was opened")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket.socket, "connect", no_socket)
+    return tmp_path
+
+
+def test_a_folder_of_a_pipeline_runs_the_recipe_to_a_glb(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_pipelines.stable_diffusion(here / "tiny-sd")
+    prompt = "a DSLR photo of a delicious hamburger"
+    assert main(["generate", prompt, "--prior", "./tiny-sd", "--out", "run", *QUICK]) == 0
+    assert capsys.readouterr().out == "run\n"
+    assert all((here / "run" / name).exists() for name in FILES)
+    assert len(load_mesh(here / "run" / "asset.glb").faces) > 50
+    source = source_of("tiny-sd", "cpu")
+    assert isinstance(source.load("cpu"), Latent)
+    tiny_pipelines.edit(here / "tiny-sd" / "vae" / "config.json", scaling_factor=0.5)
+    assert main(["generate", prompt, "--prior", "tiny-sd", "--out", "run", *QUICK]) == 2
