@@ -51,6 +51,8 @@ from dreamlift.playground import Picture
 from dreamlift.prior import Prior
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.clip_mesh import CLIPMesh
+from dreamlift.recipes.dreamfields import DreamFields
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
 
@@ -148,8 +150,12 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     _compare_versions(run)
     memory.keep()
     try:
-        prior = request.prior.load(device_named(request.device))
-        scene = request.recipe.run(run, prior, observers, device=request.device)
+        recipe, device = request.recipe, device_named(request.device)
+        if isinstance(recipe, DreamFields | CLIPMesh):
+            aligner = request.prior.load_aligner(device)
+            scene = recipe.run(run, aligner, observers, device=device)
+        else:
+            scene = recipe.run(run, request.prior.load(device), observers, device=device)
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except DegenerateError as error:

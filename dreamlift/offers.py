@@ -7,10 +7,13 @@ from dataclasses import asdict
 from typing import TypeAlias, cast, get_args
 
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.clip_mesh import CLIPMesh
 from dreamlift.recipes.csd import CSD
+from dreamlift.recipes.dreamfields import DreamFields
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.recipes.dreamgaussian import DreamGaussian
 from dreamlift.recipes.dreamtime import DreamTime
+from dreamlift.recipes.fantasia3d import Fantasia3D
 from dreamlift.recipes.gaussiandreamer import GaussianDreamer
 from dreamlift.recipes.hifa import HiFA
 from dreamlift.recipes.luciddreamer import LucidDreamer
@@ -29,10 +32,13 @@ Recipe: TypeAlias = (
     | HiFA
     | DreamTime
     | Magic3D
+    | Fantasia3D
     | ProlificDreamer
     | DreamGaussian
     | GaussianDreamer
     | LucidDreamer
+    | DreamFields
+    | CLIPMesh
 )
 """Whatever `Name` offers."""
 RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))

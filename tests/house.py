@@ -73,6 +73,7 @@ NEIGHBOURS = {
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
     ("api", "playground"),
+    ("commands", "playground"),
     ("api", "offers"),
     ("cli", "data"),
     ("cli", "doctor"),

@@ -1,5 +1,6 @@
 """Every recipe, from the first step to a scene that can be exported, against the oracle."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -8,6 +9,7 @@ import pytest
 import torch
 from tiny_prior import FINISH
 
+from dreamlift.cameras import turntable
 from dreamlift.errors import BadInput
 from dreamlift.export import bring_out
 from dreamlift.grammar import parse
@@ -16,10 +18,13 @@ from dreamlift.priors.oracle import Oracle
 from dreamlift.recipes import Name
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.run import Run
+from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene
 
-STAGES = {"fine_steps": 3, "texture_steps": 2, "coarse": 40}
-NAMES = [name for name in get_args(Name) if name != "prolificdreamer"]  # it wants a network
+STAGES = {"fine_steps": 3, "texture_steps": 2, "appearance_steps": 3, "coarse": 40}
+OTHERS = ("prolificdreamer", "dreamfields", "clip_mesh")
+"""They want a network, or a CLIP."""
+NAMES = [name for name in get_args(Name) if name not in OTHERS]
 
 
 def short(name: Name, steps: int = 40) -> Recipe:
@@ -59,3 +64,30 @@ def test_prolificdreamer_says_which_priors_it_can_follow(tmp_path: Path) -> None
     recipe = ProlificDreamer("a cone", steps=1)
     with pytest.raises(BadInput, match="UNet"):
         recipe.run(Run(tmp_path), oracle())
+
+
+class Yellow:
+    """An Aligner for which pictures are as alike to any sentence as their mean is yellow."""
+
+    def embed_image(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((1, 2)) - 0.5
+
+    def embed_text(self, texts: Sequence[str]) -> torch.Tensor:
+        return torch.tensor([[1.0, 1.0, -1.0]]).expand(len(texts), 3)
+
+
+@pytest.mark.parametrize("name", ["dreamfields", "clip_mesh"])
+def test_what_follows_a_clip_becomes_what_it_asks_for(name: Name, tmp_path: Path) -> None:
+    recipe: Any = replace(short(name, 30), size=32)
+    before, alike = recipe.scene(), list[float]()
+    scene = recipe.run(Run(tmp_path), Yellow(), [lambda m: alike.append(m.terms["guidance"])])
+    shot = Shot(turntable(4, size=32))
+    with torch.no_grad():
+        was, now = (
+            (view.color.sum((0, 1, 2)) / view.alpha.sum()).tolist()
+            for view in (before.render(shot), scene.render(shot))
+        )
+    assert min(now[:2]) > max(was) + 0.1 and now[2] < min(was) - 0.1
+    again = recipe.made(Run(tmp_path))
+    for key, value in scene.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key

@@ -17,8 +17,9 @@ import torch
 from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
-from dreamlift.prior import Prior
+from dreamlift.prior import Aligner, Prior
 from dreamlift.priors import pipelines
+from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.homes import borrowed, located
 from dreamlift.priors.pixel import best_dtype
@@ -102,6 +103,18 @@ class Source:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise BadInput(f"The prior in {folder} cannot be loaded: {reason}") from error
+
+    def load_aligner(self, device: str) -> Aligner:
+        """The CLIP beside it: the embedded one. Raises BadInput for other priors."""
+        if self.name != "embedded":
+            raise BadInput(
+                f"{self.name} has no CLIP beside it. Follow the embedded one (--prior embedded), "
+                "or give the recipe's `run` a priors.aligner.clip_aligner(FOLDER) in Python."
+            )
+        try:
+            return embedded_clip(device=device)
+        except FileNotFoundError as error:
+            raise BadInput(str(error)) from error
 
 
 def _refuse_long(text: str) -> None:

@@ -16,10 +16,13 @@ Name: TypeAlias = Literal[
     "hifa",
     "dreamtime",
     "magic3d",
+    "fantasia3d",
     "prolificdreamer",
     "dreamgaussian",
     "gaussiandreamer",
     "luciddreamer",
+    "dreamfields",
+    "clip_mesh",
 ]
 """The recipes that the command line offers: their files' names."""
 Preset: TypeAlias = Literal["draft", "full", "paper"]
