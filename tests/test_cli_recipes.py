@@ -1,0 +1,64 @@
+"""The command line's recipes and playground, word for word."""
+
+from pathlib import Path
+
+import pytest
+from test_cli import Dreamlift, dreamlift
+
+from dreamlift.api import Request, finished
+from dreamlift.run import Run
+
+__all__ = ["dreamlift"]
+
+FINISH = "--finish.resolution 32 --finish.faces 600 --finish.texture 64 --finish.frames 2".split()
+
+
+def test_explain_prints_the_algorithm_with_the_numbers_and_makes_nothing(
+    dreamlift: Dreamlift, tmp_path: Path
+) -> None:
+    ended = dreamlift("generate", "--recipe", "csd", "--explain", "--strength", "3")
+    assert ended.code == 0
+    assert "arXiv:2310.19415" in ended.out[0]
+    assert any(line.startswith("  strength       3.0 ") for line in ended.out)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_explain_may_come_with_a_prompt_and_a_preset(dreamlift: Dreamlift) -> None:
+    ended = dreamlift("generate", "a cone", "--explain", "--preset", "paper")
+    assert ended.code == 0
+    assert any(line.startswith("  steps          15000 ") for line in ended.out)
+
+
+def test_the_flags_are_those_of_the_recipe(dreamlift: Dreamlift) -> None:
+    assert dreamlift("generate", "a cone", "--recipe", "sdi", "--walk", "0").code == 2
+    ended = dreamlift("generate", "a cone", "--recipe", "csd", "--walk", "3")
+    assert ended.code == 2 and "walk" in ended.err
+
+
+@pytest.mark.seconds
+def test_a_recipe_of_two_stages_leaves_its_files_and_is_brought_out_again(
+    dreamlift: Dreamlift, tmp_path: Path
+) -> None:
+    few = "--steps 30 --fine-steps 2 --resolution 20 --fine-size 32".split()
+    asked = ("generate", "a cone", "--prior", "words", "--recipe", "magic3d", *few, *FINISH)
+    ended = dreamlift(*asked)
+    assert ended.code == 0, ended.err
+    folder = Path(ended.out[-1])
+    assert (folder / "coarse" / "checkpoint.safetensors").is_file()
+    assert (folder / "fine" / "checkpoint.safetensors").is_file()
+    run = Run.open(folder)
+    assert finished(run) is not None
+    assert type(Request.of(run).recipe).__name__ == "Magic3D"
+    again = dreamlift("export", str(folder), "--format", "stl")
+    assert again.code == 0 and Path(again.out[-1]).is_file()
+    assert dreamlift(*asked).out[-1] == str(folder)
+
+
+def test_pictures_follow_a_guidance_once(dreamlift: Dreamlift, tmp_path: Path) -> None:
+    asked = ("image", "a cone", "--prior", "words", "--optimise", "csd", "--steps", "2")
+    ended = dreamlift(*asked, "--count", "2")
+    assert ended.code == 0, ended.err
+    assert Path(ended.out[-1]) == Path("image-a-cone-csd-0.png")
+    assert (tmp_path / "image-a-cone-csd-0.png").is_file()
+    assert dreamlift(*asked, "--count", "2").code == 2  # nothing is overwritten
+    assert "At least 1 picture" in dreamlift(*asked, "--count", "0", "--out", "x.png").err
