@@ -27,7 +27,7 @@ from dreamlift.cameras import Cameras, orbit
 from dreamlift.convert import Finish, extract, of_gaussians, of_tetrahedra
 from dreamlift.errors import BadInput
 from dreamlift.geometry.isosurface import DegenerateError
-from dreamlift.geometry.mesh import Surface, bounds, components
+from dreamlift.geometry.mesh import Surface, bounds, pieces
 from dreamlift.geometry.voxels import Volume
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import contact_sheet, save_png
@@ -249,9 +249,9 @@ def bring_out(scene: Exportable, finish: Finish) -> tuple[tuple[Surface, ...], R
         parts = tuple(_part_on_cpu(part) for part in parts)
         if not all(bool(part.vertices.isfinite().all()) for part in parts):
             raise DegenerateError("degenerate object: vertices are NaN or infinite.")
-        pieces = sum(int(components(p.faces, len(p.vertices)).max()) + 1 for p in parts)
+        found = sum(pieces(part.vertices, part.faces) for part in parts)
         count = sum(len(part.faces) for part in parts)
-        return parts, Report(0.0, pieces, 0, 0.0, count, count, 0, 0.0, 0.0)
+        return parts, Report(0.0, found, 0, 0.0, count, count, 0, 0.0, 0.0)
     if isinstance(scene, Cloud):
         surface, cut, charts = of_gaussians(_on_cpu(scene).gaussians(), finish)
     else:

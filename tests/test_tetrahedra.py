@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from dreamlift.cameras import orbit
-from dreamlift.geometry.mesh import volumes
+from dreamlift.convert import Finish
+from dreamlift.export import bring_out
+from dreamlift.geometry.mesh import components, pieces, volumes
 from dreamlift.lights import Light
 from dreamlift.render.grid import vertices
 from dreamlift.scene import Shot
@@ -94,3 +96,22 @@ def test_a_surface_that_vanished_is_said_so() -> None:
 def test_distances_for_another_grid_are_refused() -> None:
     with pytest.raises(ValueError, match="25"):
         Tetrahedra(torch.zeros(7), torch.zeros(3, 3, 3, 4), resolution=24)
+
+
+def test_its_export_is_one_piece_with_its_colours_whatever_seams_the_texture_has() -> None:
+    [part], report = bring_out(ball(), Finish(faces=500, texture=64))
+    assert report.components == 1
+    assert part.texture is not None and len(part.faces) <= 500
+    assert torch.allclose(part.texture, torch.tensor([0.8, 0.3, 0.2]), atol=1e-3)
+    assert pieces(part.vertices, part.faces) == 1 < int(components(part.faces, 10**5).max()) + 1
+    volume = float(volumes(part.vertices.double(), part.faces).sum())
+    assert volume == pytest.approx(4 / 3 * torch.pi * 0.7**3, rel=0.05)
+
+
+def test_specks_are_left_out() -> None:
+    points = Tetrahedra.points(CELLS)
+    away = torch.minimum(points.norm(dim=-1) - 0.7, (points - 1.05).norm(dim=-1) - 0.08)
+    scene = Tetrahedra(away / CELL, torch.zeros(9, 9, 9, 4), resolution=CELLS)
+    assert pieces(*scene.cut()) == 2
+    [part], report = bring_out(scene, Finish(faces=500, texture=64))
+    assert report.components == 1 and float(part.vertices.max()) < 0.8

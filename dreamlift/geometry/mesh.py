@@ -149,6 +149,12 @@ def components(faces: Int[Tensor, "f 3"], n: int) -> Int[Tensor, " f"]:
     return labels[faces[:, 0]].unique(return_inverse=True)[1]
 
 
+def pieces(vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "f 3"]) -> int:
+    """How many connected pieces there are; vertices in one place, as on a seam, are one."""
+    places, number = vertices.unique(dim=0, return_inverse=True)
+    return int(components(number[faces], len(places)).max()) + 1
+
+
 def select(
     vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "f 3"], keep: Bool[Tensor, " f"]
 ) -> tuple[Float[Tensor, "m 3"], Int[Tensor, "g 3"]]:
