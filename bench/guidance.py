@@ -76,6 +76,7 @@ METHODS: Mapping[str, Callable[[str, int], Recipe]] = {
     "sds": named("dreamfusion"),
     "sds, uniform t": uniform,
     "sds, dreamtime": named("dreamtime"),
+    "sds, perp-neg": named("perpneg"),
     "sjc": named("sjc"),
     "csd": named("csd"),
     "nfsd": named("nfsd"),

@@ -19,6 +19,7 @@ from dreamlift.recipes.hifa import HiFA
 from dreamlift.recipes.luciddreamer import LucidDreamer
 from dreamlift.recipes.magic3d import Magic3D
 from dreamlift.recipes.nfsd import NFSD
+from dreamlift.recipes.perpneg import PerpNeg
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.recipes.sdi import SDI
 from dreamlift.recipes.sjc import SJC
@@ -31,6 +32,7 @@ Recipe: TypeAlias = (
     | SDI
     | HiFA
     | DreamTime
+    | PerpNeg
     | Magic3D
     | Fantasia3D
     | ProlificDreamer

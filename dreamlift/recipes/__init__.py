@@ -15,6 +15,7 @@ Name: TypeAlias = Literal[
     "sdi",
     "hifa",
     "dreamtime",
+    "perpneg",
     "magic3d",
     "fantasia3d",
     "prolificdreamer",

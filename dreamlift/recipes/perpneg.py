@@ -1,0 +1,91 @@
+"""Perp-Neg: each side is told what it must not look like, without contradiction (arXiv:2304.04968).
+
+    repeat: c ~ p(c);  x = g(phi, c);  t, eps;  z_t = alpha_t z + sigma_t eps
+            delta_i = eps_hat(z_t; y_i, t) - eps_hat(z_t; t), y_0 of this side, others of others
+            eps_hat = eps_hat(z_t; t) + s (delta_0 + sum_i w_i(c) delta_i, the part across delta_0)
+            phi <- Adam(phi, w(t) (eps_hat - eps) dx/dphi + regularisers)
+
+                    paper, with Stable Diffusion                here, for the embedded prior
+    CFG scale       100                                         `scale`, clean sample clamped
+    w(t)            sigma_t^2                                   sigma_t^2
+    t               U(.02, .98)                                 annealed from `t_start` to `t_end`
+    cameras         as stable-dreamfusion's                     views.Views
+
+Against faces on every side. Prompts of neighbouring sides are interpolated, as in the paper. The
+embedded prior is told its cameras, and hardly needs it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from dreamlift.fit import Observer
+from dreamlift.guidance.perpneg import PerpNeg as Across
+from dreamlift.guidance.perpneg import unlike
+from dreamlift.guidance.prompts import Sentence, about, sided
+from dreamlift.guidance.sds import SDS
+from dreamlift.guidance.times import Annealed
+from dreamlift.prior import Prior
+from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.run import Run
+from dreamlift.scenes.field import Field
+from dreamlift.words import untextured
+
+
+@dataclass(frozen=True)
+class PerpNeg:
+    """The numbers of a run. The defaults are the `draft` for the embedded prior."""
+
+    prompt: str
+    """What to make."""
+    seed: int = 0
+    """Every random draw follows from it."""
+    steps: int = 500
+    """Optimiser steps."""
+    batch: int = 1
+    """Views per step."""
+    scale: float = 7.5
+    """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
+    strength: float = 2.0
+    """How strongly the other sides are pushed away: the weights are minus this, at most."""
+    clamp: bool = True
+    """Keep the clean sample that the guided noise implies within the range of pictures."""
+    t_start: tuple[float, float] = (0.3, 0.98)
+    """Range of t at the first step."""
+    t_end: tuple[float, float] = (0.05, 0.6)
+    """Range of t at the last step."""
+
+    def full(self) -> "PerpNeg":
+        """More steps, of two views each."""
+        return replace(self, steps=1500, batch=2)
+
+    def paper(self) -> "PerpNeg":
+        """The paper's numbers; for large priors."""
+        t = (0.02, 0.98)
+        return replace(self, steps=10_000, scale=100.0, clamp=False, t_start=t, t_end=t)
+
+    def field(self) -> DreamFusion:
+        """Whose cameras, lights, field and regularisers these are."""
+        return DreamFusion(self.prompt, self.seed, self.steps, self.batch)
+
+    def made(self, run: Run) -> Field:
+        """The field of a finished run."""
+        return self.field().made(run)
+
+    def run(
+        self,
+        run: Run,
+        prior: Prior,
+        observers: Sequence[Observer] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Field:
+        """Make the field, or load it where the run has it."""
+        y, null = about(prior, self.prompt, interpolate=True), Sentence(prior, "")
+        bare = sided(untextured(self.prompt))
+        others = unlike(prior, sided(self.prompt), untextured=bare, strength=self.strength)
+        clamp = 1.0 if self.clamp else None
+        score = Across(prior, y, null, others, self.scale, clamp)
+        sds = SDS(score, Annealed(self.t_start, self.t_end))
+        return self.field().follow(sds, run, prior, observers, device=device)
