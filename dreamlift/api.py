@@ -46,13 +46,12 @@ from dreamlift.io.images import save_png
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import Bar, standard
-from dreamlift.offers import Recipe, kind, name_of, recipe_of
+from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
 from dreamlift.playground import Picture
-from dreamlift.prior import Prior
+from dreamlift.prior import Aligner, Prior
+from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
-from dreamlift.recipes.clip_mesh import CLIPMesh
-from dreamlift.recipes.dreamfields import DreamFields
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
 
@@ -66,7 +65,7 @@ class Request:
     """All that decides what a run makes."""
 
     recipe: Recipe
-    prior: Source
+    prior: Source | Comparer
     device: str
     finish: Finish
 
@@ -83,9 +82,11 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
+            recipe = from_json(kind(name), config)
+            followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
-                from_json(kind(name), config),
-                from_json(Source, prior),
+                recipe,
+                from_json(followed, prior),
                 str(device),
                 from_json(Finish, finish),
             )
@@ -113,7 +114,8 @@ def request(
     _check_numbers(recipe)
     check_finish(finish)
     device = device_named(device)
-    source = source_of(prior, device)
+    compared = isinstance(recipe, Compared)
+    source = comparer_of(prior, device) if compared else source_of(prior, device)
     source.check(recipe.prompt)
     return Request(recipe, source, device, finish)
 
@@ -151,11 +153,13 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     memory.keep()
     try:
         recipe, device = request.recipe, device_named(request.device)
-        if isinstance(recipe, DreamFields | CLIPMesh):
-            aligner = request.prior.load_aligner(device)
-            scene = recipe.run(run, aligner, observers, device=device)
+        prior = request.prior.load(device)
+        if isinstance(recipe, Compared):
+            assert isinstance(prior, Aligner)
+            scene = recipe.run(run, prior, observers, device=device)
         else:
-            scene = recipe.run(run, request.prior.load(device), observers, device=device)
+            assert isinstance(prior, Prior)
+            scene = recipe.run(run, prior, observers, device=device)
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except DegenerateError as error:
