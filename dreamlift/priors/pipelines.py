@@ -85,12 +85,11 @@ def load(
     from dreamlift.priors.latent import Latent
     from dreamlift.priors.loras import merge_lora
     from dreamlift.priors.original import is_checkpoint, single_file
-    from dreamlift.priors.sdxl import XL
 
     if is_checkpoint(file) and kind(folder) == "StableDiffusionPipeline":
         return single_file(file, folder, device=device, dtype=dtype)
     prior = _load(folder, device, dtype)
-    if is_checkpoint(file) or not isinstance(prior, Latent | XL):
+    if is_checkpoint(file) or not isinstance(prior, Latent):
         raise ValueError(
             f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
         )
