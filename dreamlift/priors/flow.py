@@ -15,9 +15,10 @@ from torch import Tensor
 
 from dreamlift.prior import Condition
 from dreamlift.priors.flow_words import ClipAndT5, ThreeTowers, load_towers
-from dreamlift.priors.latent import Latent, Sentences
+from dreamlift.priors.latent import Latent
 from dreamlift.priors.parts import network, placed
 from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.told import Sentences
 from dreamlift.priors.vae import load_vae
 from dreamlift.schedules import Flow
 

@@ -6,8 +6,9 @@ folder in the diffusers layout: unet/, vae/, scheduler/, tokenizer/ and text_enc
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
 from jaxtyping import Float
@@ -15,10 +16,12 @@ from torch import Tensor
 
 from dreamlift.diffusion import Schedule
 from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.priors.distilled import SCALE, beside_time
 from dreamlift.priors.encoders import load_clip_words
 from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.parts import network, placed
-from dreamlift.priors.pixel import Prediction, TextEncoder, best_dtype, noise_of
+from dreamlift.priors.pixel import Prediction, best_dtype, noise_of
+from dreamlift.priors.told import Sentences, Tells
 from dreamlift.priors.vae import VAE, load_vae
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table
@@ -31,43 +34,6 @@ Ask: TypeAlias = Callable[[Any, Tensor, Tensor, Condition], Tensor]
 
 z (n c y x) is in the network's dtype; time (n) is a table's entry, or t for a continuous schedule.
 """
-
-
-@runtime_checkable
-class Tells(Protocol):
-    """What a network is told: `Sentences`, or a picture and a turn (zero123.py)."""
-
-    def embed(self, prompt: Prompt) -> Embedding: ...
-
-    def condition(
-        self, mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], shot: Shot
-    ) -> Condition: ...
-
-
-def weighted(
-    mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], key: str
-) -> Float[Tensor, "b *d"]:
-    """What embeddings say under a name, interpolated with weights for each camera."""
-    first = mix[0][0][key]
-    shape = [-1, *[1] * first.ndim]
-    return torch.stack([w.to(first).reshape(shape) * said[key] for said, w in mix]).sum(0)
-
-
-class Sentences:
-    """What a text encoder says of a sentence, interpolated; cameras are told by words alone."""
-
-    def __init__(self, text: TextEncoder) -> None:
-        self.text = text
-
-    def embed(self, prompt: Prompt) -> Embedding:
-        """Raises BadInput for more tokens than are read."""
-        return self.text(prompt.text)
-
-    def condition(
-        self, mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], shot: Shot
-    ) -> Condition:
-        """All that was said, interpolated."""
-        return {key: weighted(mix, key) for key in mix[0][0]}
 
 
 class Latent:
@@ -139,16 +105,20 @@ class Latent:
         return tuple(noise_of(self.schedule, self.prediction, z_t, t, out) for out in said)
 
 
-def ask_unet(network: Any, z: Tensor, time: Tensor, told: Condition) -> Tensor:
+@dataclass(frozen=True)
+class AskUNet:
     """A UNet that is told tokens; further channels "beside" z where there are some."""
-    seen = torch.cat([z, told["beside"].to(z)], 1) if "beside" in told else z
-    return network(
-        seen,
-        time,
-        told["tokens"].to(z),
-        timestep_cond=told.get("pose"),  # only a student has a network for it (priors.lora)
-        return_dict=False,
-    )[0]
+
+    scale: float = SCALE  # told to networks that were distilled with a guidance scale
+
+    def __call__(self, network: Any, z: Tensor, time: Tensor, told: Condition) -> Tensor:
+        return network(
+            torch.cat([z, told["beside"].to(z)], 1) if "beside" in told else z,
+            time,
+            told["tokens"].to(z),
+            timestep_cond=beside_time(network, z, told, self.scale),
+            return_dict=False,
+        )[0]
 
 
 def load_unet(
@@ -170,11 +140,16 @@ def load_unet(
 
 
 def stable_diffusion(
-    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    folder: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    scale: float = SCALE,
 ) -> Latent:
-    """Stable Diffusion 1.x or 2.x from a folder; `dtype` None is the device's best.
+    """Stable Diffusion 1.x or 2.x, or a student of it, from a folder.
 
-    Raises ValueError, OSError where the folder is not whole.
+    `dtype` None is the device's best; `scale` is told to students that read one. Raises
+    ValueError, OSError where the folder is not whole.
     """
     folder = Path(folder)
     dtype = best_dtype(device) if dtype is None else dtype
@@ -182,4 +157,4 @@ def stable_diffusion(
     vae = load_vae(folder, device)
     unet, size = load_unet(folder, vae, device, dtype)
     tells = Sentences(load_clip_words(folder, dtype))
-    return Latent(unet, ask_unet, vae, tells, schedule, prediction, size=size)
+    return Latent(unet, AskUNet(scale), vae, tells, schedule, prediction, size=size)

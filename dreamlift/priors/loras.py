@@ -9,8 +9,9 @@ from typing import Any
 from safetensors.torch import load_file
 
 from dreamlift.priors.encoders import ClipWords
-from dreamlift.priors.latent import Latent, Sentences
+from dreamlift.priors.latent import Latent
 from dreamlift.priors.sdxl import TwoTowers
+from dreamlift.priors.told import Sentences
 
 
 def merge_lora(prior: Latent, file: Path, weight: float = 1.0) -> None:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dreamlift.priors.encoders import ClipWords
-from dreamlift.priors.latent import Latent, Sentences, stable_diffusion
+from dreamlift.priors.latent import Latent, stable_diffusion
+from dreamlift.priors.told import Sentences
 
 CLIP_WORDS = "cond_stage_model.transformer."
 SCHEDULER: Mapping[str, Any] = {

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from dreamlift.prior import Condition, Embedding
+from dreamlift.priors.distilled import SCALE, beside_time
 from dreamlift.priors.encoders import tokenized
 from dreamlift.priors.folder import load_schedule
-from dreamlift.priors.latent import Latent, Sentences, load_unet
+from dreamlift.priors.latent import Latent, load_unet
 from dreamlift.priors.parts import network, settings
 from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.told import Sentences
 from dreamlift.priors.vae import load_vae
 
 
@@ -46,6 +48,7 @@ class AskXL:
     """SDXL's UNet, told that the picture is whole and of the native size."""
 
     size: int  # pixels
+    scale: float = SCALE  # told to networks that were distilled with a guidance scale
 
     def __call__(self, network: Any, z: Tensor, time: Tensor, told: Condition) -> Tensor:
         # Original height and width, cut off at the top and the left, height and width now.
@@ -55,7 +58,7 @@ class AskXL:
             z,
             time,
             told["tokens"].to(z),
-            timestep_cond=told.get("pose"),
+            timestep_cond=beside_time(network, z, told, self.scale),
             added_cond_kwargs=added,
             return_dict=False,
         )[0]
@@ -77,11 +80,16 @@ def load_two_towers(folder: Path, dtype: torch.dtype) -> TwoTowers:
 
 
 def sdxl(
-    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    folder: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    scale: float = SCALE,
 ) -> Latent:
-    """Stable Diffusion XL from a folder; `dtype` None is the device's best.
+    """Stable Diffusion XL, or a student of it, from a folder; `dtype` None is the device's best.
 
-    Raises ValueError, OSError where the folder is not whole.
+    `scale` is told to students that read one. Raises ValueError, OSError where the folder is not
+    whole.
     """
     folder = Path(folder)
     dtype = best_dtype(device) if dtype is None else dtype
@@ -89,4 +97,4 @@ def sdxl(
     vae = load_vae(folder, device)
     unet, size = load_unet(folder, vae, device, dtype)
     tells = Sentences(load_two_towers(folder, dtype))
-    return Latent(unet, AskXL(size), vae, tells, schedule, prediction, size=size)
+    return Latent(unet, AskXL(size, scale), vae, tells, schedule, prediction, size=size)

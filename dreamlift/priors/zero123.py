@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.priors.folder import load_schedule
-from dreamlift.priors.latent import Latent, ask_unet, load_unet, weighted
+from dreamlift.priors.latent import AskUNet, Latent, load_unet
 from dreamlift.priors.parts import network
 from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.poses import Fourth, clip_pixels, places, pose
+from dreamlift.priors.told import weighted
 from dreamlift.priors.vae import VAE, load_vae
 from dreamlift.scene import Shot
 
@@ -114,4 +115,4 @@ def zero123(
     vae = load_vae(folder, device)
     unet, size = load_unet(folder, vae, device, dtype, beside=vae.channels)
     tells = Turned(eye, load_projection(folder).to(device), vae, size, fourth)
-    return Latent(unet, ask_unet, vae, tells, schedule, prediction, size=size)
+    return Latent(unet, AskUNet(), vae, tells, schedule, prediction, size=size)
