@@ -2,17 +2,23 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from dreamlift.errors import BadInput
+from dreamlift.io.images import load_image
 from dreamlift.prior import Prior
 from dreamlift.priors.parts import settings, variant
 
 INDEX = "model_index.json"
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
+    "LatentConsistencyModelPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionInstructPix2PixPipeline": ("unet", "vae", "text_encoder"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
     "StableDiffusion3Pipeline": (
@@ -25,6 +31,9 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
 """The kinds of pipelines that are known, and the parts of each that have weights."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
+PICTURED = ("StableDiffusionInstructPix2PixPipeline",)
+"""Those that are told a picture beside the words."""
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 FOURTH = "pose_fourth"
 """A key of ours in model_index.json: what the fourth number of a pose is (zero123.Fourth).
 
@@ -73,37 +82,76 @@ def weights(folder: Path) -> tuple[int, int]:
     return numbers, size
 
 
+def refuse_files(folder: Path, files: Sequence[Path]) -> None:
+    """Raise ValueError for a picture that is missing, or too many. Nothing is loaded."""
+    pictures = sum(file.suffix.lower() in PICTURES for file in files)
+    wanted = kind(folder) in PICTURED
+    if wanted and not pictures:
+        raise ValueError(
+            "it is told a picture beside the words. Add one to its name: --prior NAME+picture.png."
+        )
+    if pictures > wanted:
+        raise ValueError(f"it is told {'one picture' if wanted else 'no picture'}, not {pictures}.")
+
+
 def load(
-    folder: Path, *, device: torch.device | str, dtype: torch.dtype, file: Path | None = None
+    folder: Path, *, device: torch.device | str, dtype: torch.dtype, files: Sequence[Path] = ()
 ) -> Prior:
-    """The prior in a folder, changed by a file: a LoRA, or a checkpoint of the original layout.
+    """The prior in a folder, changed by files: LoRAs, a checkpoint of the original layout, or the
+    picture that it is told.
 
     Raises ValueError, OSError where it cannot be.
     """
-    if file is None:
-        return _load(folder, device, dtype)
+    refuse_files(folder, files)
+    pictures = [file for file in files if file.suffix.lower() in PICTURES]
+    changes = [file for file in files if file not in pictures]
+    picture = on_white(pictures[0]) if pictures else None
+    if not changes:
+        return _load(folder, device, dtype, picture)
     from dreamlift.priors.latent import Latent
     from dreamlift.priors.loras import merge_lora
     from dreamlift.priors.original import is_checkpoint, single_file
-    from dreamlift.priors.sdxl import XL
 
-    if is_checkpoint(file) and kind(folder) == "StableDiffusionPipeline":
-        return single_file(file, folder, device=device, dtype=dtype)
-    prior = _load(folder, device, dtype)
-    if is_checkpoint(file) or not isinstance(prior, Latent | XL):
-        raise ValueError(
-            f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
-        )
-    merge_lora(prior, file)
+    if is_checkpoint(changes[0]) and kind(folder) == "StableDiffusionPipeline":
+        prior = single_file(changes.pop(0), folder, device=device, dtype=dtype)
+    else:
+        prior = _load(folder, device, dtype, picture)
+    for file in changes:
+        if is_checkpoint(file) or not isinstance(prior, Latent):
+            raise ValueError(
+                f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
+            )
+        merge_lora(prior, file)
     return prior
 
 
-def _load(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Prior:
+def on_white(file: Path) -> Float[Tensor, "h w 3"]:
+    """A square picture file before white, sRGB in [0, 1]. Raises BadInput for another shape."""
+    image = load_image(file)
+    if image.shape[0] != image.shape[1]:
+        raise BadInput(
+            f"{file} is {image.shape[1]}x{image.shape[0]} pixels; this prior wants a square "
+            "picture. Crop it."
+        )
+    alpha = image[..., 3:] if image.shape[2] == 4 else torch.ones_like(image[..., :1])
+    return image[..., :3] * alpha + 1 - alpha
+
+
+def _load(
+    folder: Path,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    picture: Float[Tensor, "h w 3"] | None,
+) -> Prior:
     match kind(folder):
-        case "StableDiffusionPipeline":
+        case "StableDiffusionPipeline" | "LatentConsistencyModelPipeline":
             from dreamlift.priors.latent import stable_diffusion
 
             return stable_diffusion(folder, device=device, dtype=dtype)
+        case "StableDiffusionInstructPix2PixPipeline":
+            from dreamlift.priors.pix2pix import instruct_pix2pix
+
+            return instruct_pix2pix(folder, picture, device=device, dtype=dtype)
         case "StableDiffusionXLPipeline":
             from dreamlift.priors.sdxl import sdxl
 
