@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from bench import package
 
+from bench import package
 from dreamlift.doctor import OPTIONAL
 
 REPO = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def name(requirement: str) -> str:
-    return requirement.split(">")[0].split("[")[0].lower()
+    return requirement.split(">", maxsplit=1)[0].split("[", maxsplit=1)[0].lower()
 
 
 @cache
