@@ -21,6 +21,7 @@ from dreamlift.render.volume import (
     Matter,
     Points,
     RayIntegrals,
+    Rays,
     analytic_normals,
     fastest,
     finite_normals,
@@ -106,6 +107,30 @@ class Frequencies(nn.Module):
         return F.max_pool3d(raw, 2, 1)[0, 0]
 
 
+def rays_of(shot: Shot, samples: int, rng: torch.Generator | None) -> Rays:
+    """The rays of a shot, `samples` along a diameter of the ball; with `rng` they are shifted."""
+    origins, directions = (x.flatten(1, 2) for x in shot.cameras.rays())
+    jitter = None
+    if rng is not None:
+        jitter = torch.rand(origins.shape[:2], generator=rng, device=rng.device).to(origins)
+    return sample_rays(origins, directions, samples=samples, jitter=jitter)
+
+
+def pictured(m: Marched, shot: Shot) -> Rendering[RayIntegrals]:
+    """What rays gathered, as pictures."""
+
+    def picture(x: Float[Tensor, "b r c"]) -> Float[Tensor, "b h w c"]:
+        return x.unflatten(1, (shot.cameras.height, shot.cameras.width))
+
+    return Rendering(
+        color=picture(m.color),
+        alpha=picture(m.alpha),
+        aux=RayIntegrals(picture(m.orientation)),
+        depth=picture(m.depth),
+        normal=None if shot.light is None else picture(m.normal),
+    )
+
+
 @final
 class Field(Scene[RayIntegrals]):
     """A radiance field in the ball of radius 1.2."""
@@ -184,11 +209,7 @@ class Field(Scene[RayIntegrals]):
         return self.seen.new_tensor([[-BALL] * 3, [BALL] * 3])
 
     def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[RayIntegrals]:
-        origins, directions = (x.flatten(1, 2) for x in shot.cameras.rays())
-        jitter = None
-        if rng is not None:
-            jitter = torch.rand(origins.shape[:2], generator=rng, device=rng.device).to(origins)
-        rays = sample_rays(origins, directions, samples=self.samples, jitter=jitter)
+        rays = rays_of(shot, self.samples, rng)
         if isinstance(self.body, Grid) and self.normals == "finite":
             grid = self.body.dense()
             march_grid = fastest(grid, rays)
@@ -196,7 +217,7 @@ class Field(Scene[RayIntegrals]):
         else:
             look = self._lit if shot.light is not None else self._unlit
             m = march(look, rays, light=shot.light, occupied=self.occupied)
-        return self._pictures(m, shot)
+        return pictured(m, shot)
 
     def _unlit(self, points: Points) -> Matter:
         return Matter(*self.query(points))
@@ -204,18 +225,6 @@ class Field(Scene[RayIntegrals]):
     def _lit(self, points: Points) -> Matter:
         find = finite_normals if self.normals == "finite" else analytic_normals
         return Matter(*self.query(points), find(self.density, points))
-
-    def _pictures(self, m: Marched, shot: Shot) -> Rendering[RayIntegrals]:
-        def picture(x: Float[Tensor, "b r c"]) -> Float[Tensor, "b h w c"]:
-            return x.unflatten(1, (shot.cameras.height, shot.cameras.width))
-
-        return Rendering(
-            color=picture(m.color),
-            alpha=picture(m.alpha),
-            aux=RayIntegrals(picture(m.orientation)),
-            depth=picture(m.depth),
-            normal=None if shot.light is None else picture(m.normal),
-        )
 
     def adapt(
         self, step: Step, view: Rendering[RayIntegrals], optimizer: torch.optim.Optimizer
