@@ -54,6 +54,7 @@ from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
+from dreamlift.strips import Strips
 
 REPORT = "report.json"
 """Written last, beside the asset's files: what was made, or why nothing was."""
@@ -221,17 +222,39 @@ def generate(
     device: str = "auto",
     out: str | Path | None = None,
     finish: Finish | None = None,
+    previews: int = 0,
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
     """A 3D object from a sentence, in a run's folder: `out`, or one under runs/.
 
     The same request again continues the run, or gives the finished object at once. `steps` None is
-    the preset's; `observers` None are a progress bar, metrics and previews. Raises BadInput.
+    the preset's; `previews`: every so many steps, what the guidance asks its prior (strips.py), 0:
+    never; `observers` None are a progress bar, metrics and pictures. Raises BadInput.
     """
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
         numbers = dataclasses.replace(numbers, steps=steps)
-    return make(numbers, prior=prior, device=device, out=out, finish=finish, observers=observers)
+    asked = request(numbers, prior=prior, device=device, finish=finish)
+    watched = watching(numbers, previews, observers)
+    return carry_on(start(asked, out), watched)
+
+
+def watching(
+    recipe: Recipe, previews: int, observers: Sequence[Observer] | None = None
+) -> Sequence[Observer]:
+    """The observers, None being the usual ones, and strips every `previews` steps; 0: none.
+
+    Raises BadInput for a recipe that asks no diffusion prior.
+    """
+    observers = standard() if observers is None else observers
+    if previews == 0:
+        return observers
+    if isinstance(recipe, DreamFields | CLIPMesh):
+        raise BadInput(
+            f"{name_of(recipe)} follows CLIP and asks no diffusion prior, so there is nothing to "
+            "preview of its guidance. Leave --previews out, or choose another recipe."
+        )
+    return [*observers, Strips(previews)]
 
 
 def make(
@@ -289,15 +312,28 @@ def image(
 
 
 def optimise(
-    picture: Picture, out: Path, *, prior: str | Path = "embedded", device: str = "auto"
+    picture: Picture,
+    out: Path,
+    *,
+    prior: str | Path = "embedded",
+    device: str = "auto",
+    previews: int = 0,
 ) -> Path:
-    """What a guidance does to plain pictures, as a labelled sheet (playground.py)."""
+    """What a guidance does to plain pictures, as a labelled sheet (playground.py).
+
+    `previews`: every so many steps, what it asked its prior, in a folder beside `out` that is
+    named after it; 0: never.
+    """
+    beside = out.with_name(f"{out.stem}-previews")
+    strips = [Strips(previews, beside)] if previews else []
+    if strips:
+        refuse_existing([beside], replace=False)
     if picture.count < 1:
         raise BadInput(f"At least 1 picture is made; {picture.count} were asked for.")
     steps, scale = picture.steps, picture.scale
     loaded, device = _looked_at(picture.prompt, out, steps, scale, prior, device)
     with TemporaryDirectory() as folder:
-        save_png(out, picture.run(Run(Path(folder)), loaded, [Bar()], device=device))
+        save_png(out, picture.run(Run(Path(folder)), loaded, [Bar(), *strips], device=device))
     return out
 
 
