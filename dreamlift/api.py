@@ -249,7 +249,7 @@ def watching(
     observers = standard() if observers is None else observers
     if previews == 0:
         return observers
-    if isinstance(recipe, DreamFields | CLIPMesh):
+    if isinstance(recipe, Compared):
         raise BadInput(
             f"{name_of(recipe)} follows CLIP and asks no diffusion prior, so there is nothing to "
             "preview of its guidance. Leave --previews out, or choose another recipe."
