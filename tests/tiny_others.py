@@ -69,3 +69,46 @@ def pix2pix(folder: Path) -> Any:
         vae=autoencoder(), unet=network, scheduler=scheduler, **words(), **UNCHECKED
     )
     return saved(made, folder)
+
+
+def depth(folder: Path) -> Any:
+    """Stable Diffusion 2 told the depth, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionDepth2ImgPipeline
+    from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
+
+    torch.manual_seed(9)
+    config = DPTConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=20,
+        image_size=32, patch_size=16, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
+        backbone_out_indices=[0, 1, 2, 3], is_hybrid=False,
+    )  # fmt: skip
+    made = StableDiffusionDepth2ImgPipeline(
+        vae=autoencoder(), unet=unet(in_channels=5), scheduler=DDIMScheduler(**PLAIN), **words(),
+        depth_estimator=DPTForDepthEstimation(config), feature_extractor=DPTImageProcessor(),
+    )  # fmt: skip
+    return saved(made, folder)
+
+
+def control(**config: Any) -> Any:
+    """A ControlNet whose last layers say something."""
+    from diffusers import ControlNetModel
+
+    shared = {key: value for key, value in UNET.items() if key[:2] not in ("sa", "up")}
+    made = ControlNetModel(**{**shared, "conditioning_embedding_out_channels": (4, 8), **config})
+    with torch.no_grad():
+        for value in made.parameters():
+            if not value.any():
+                value.normal_(std=0.1)
+    return widened(made)
+
+
+def controlnet(folder: Path) -> Any:
+    """Stable Diffusion with a ControlNet, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionControlNetPipeline
+
+    torch.manual_seed(10)
+    made = StableDiffusionControlNetPipeline(
+        vae=autoencoder(), unet=unet(), scheduler=DDIMScheduler(**PLAIN), **words(),
+        controlnet=control(), **UNCHECKED,
+    )  # fmt: skip
+    return saved(made, folder)
