@@ -20,7 +20,7 @@ from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.latent import Latent, load_unet
 from dreamlift.priors.parts import network, placed, settings
 from dreamlift.priors.pixel import best_dtype
-from dreamlift.priors.told import Sentences
+from dreamlift.priors.told import Sentences, likeness
 from dreamlift.priors.vae import load_vae
 from dreamlift.scene import Shot
 
@@ -56,6 +56,7 @@ class AskControlled:
             timestep_cond=beside_time(network, z, told, self.scale),
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
+            added_cond_kwargs=likeness(told, z),
             return_dict=False,
         )[0]
 
@@ -67,7 +68,7 @@ def kind_of(net: Path) -> Kind:
     """
     said = settings(net, "config.json").get(KEY)
     for name in (said, *(part.name for part in (net, *net.parents))):
-        found = [kind for kind in KINDS if kind in str(name)]
+        found: list[Kind] = [kind for kind in KINDS if str(name).count(kind)]
         if len(found) == 1:
             return found[0]
     raise ValueError(
