@@ -21,7 +21,7 @@ from dreamlift.priors.encoders import load_clip_words
 from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.parts import network, placed
 from dreamlift.priors.pixel import Prediction, best_dtype, noise_of
-from dreamlift.priors.told import Sentences, Tells
+from dreamlift.priors.told import Sentences, Tells, likeness
 from dreamlift.priors.vae import VAE, load_vae
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table
@@ -117,6 +117,7 @@ class AskUNet:
             time,
             told["tokens"].to(z),
             timestep_cond=beside_time(network, z, told, self.scale),
+            added_cond_kwargs=likeness(told, z),
             return_dict=False,
         )[0]
 

@@ -59,6 +59,11 @@ class Sentences:
         return told if self.sight is None else {**told, **self.sight(shot)}
 
 
+def likeness(told: Condition, z: Tensor) -> dict[str, list[Tensor]] | None:
+    """What a UNet with an IP-Adapter (ip_adapter.py) is told besides: each sample's one picture."""
+    return {"image_embeds": [told["likeness"][:, None].to(z)]} if "likeness" in told else None
+
+
 def shown(shot: Shot) -> Rendering[None]:
     """What the scene shows of a shot. Raises BadInput where nothing was rendered."""
     if shot.seen is None:
