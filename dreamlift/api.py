@@ -53,6 +53,7 @@ from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.recipes.clip_mesh import CLIPMesh
 from dreamlift.recipes.dreamfields import DreamFields
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
 
@@ -111,6 +112,8 @@ def request(
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
     _check_numbers(recipe)
+    if isinstance(recipe, LatentNeRF):
+        recipe.guide()
     check_finish(finish)
     device = device_named(device)
     source = source_of(prior, device)
