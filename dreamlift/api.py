@@ -52,6 +52,7 @@ from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
 from dreamlift.strips import Strips
@@ -113,6 +114,8 @@ def request(
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
     _check_numbers(recipe)
+    if isinstance(recipe, LatentNeRF):
+        recipe.guide()
     check_finish(finish)
     device = device_named(device)
     compared = isinstance(recipe, Compared)

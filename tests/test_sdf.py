@@ -17,7 +17,7 @@ from dreamlift.geometry.mesh import volumes
 from dreamlift.guidance.regularizers import eikonal
 from dreamlift.lights import Light
 from dreamlift.render.skin import Kind
-from dreamlift.render.volume import BALL, march_grid, sample_rays
+from dreamlift.render.volume import BALL, RayIntegrals, march_grid, sample_rays
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import REFRESH, Grid
@@ -67,7 +67,7 @@ def test_it_begins_as_the_sphere_that_was_asked_for(body: Body, kind: Kind) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_network_and_the_grid_show_the_same_sphere(kind: Kind) -> None:
     """Two roads: the march through a table of slopes, and differentiation of a function."""
-    seen: list[Rendering] = []
+    seen: list[Rendering[RayIntegrals]] = []
     for body in BODIES:
         scene = SDF(kind=kind, body=body, widths=(0.05, 0.05), resolution=97, samples=64)
         for name, value in scene.named_parameters():
@@ -196,10 +196,10 @@ def test_it_is_exported_with_its_colours(tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> None:
     """The width, the occupied cells and phi come back from a checkpoint."""
 
-    def stage(scene: SDF) -> Stage:
+    def stage(scene: SDF) -> Stage[RayIntegrals]:
         adam = torch.optim.Adam([p for p in scene.parameters() if p.requires_grad], lr=0.1)
-        shots = lambda step: Shot(front(16))  # noqa: E731
-        return Stage(scene, shots, lambda v, s, k: {"less": v.alpha.mean()}, adam, 20)
+        shot = Shot(front(16))
+        return Stage(scene, lambda _: shot, lambda v, s, k: {"less": v.alpha.mean()}, adam, 20)
 
     class Enough(Exception):
         pass
