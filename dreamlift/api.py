@@ -25,6 +25,7 @@ import torch
 from dreamlift import memory
 from dreamlift.cameras import orbit
 from dreamlift.convert import check_finish
+from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.export import (
     FILES,
@@ -50,7 +51,7 @@ from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
 from dreamlift.playground import Picture
 from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.comparer import Comparer, comparer_of
-from dreamlift.priors.source import Source, device_named, source_of
+from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
@@ -118,6 +119,8 @@ def request(
     compared = isinstance(recipe, Compared)
     source = comparer_of(prior, device) if compared else source_of(prior, device)
     source.check(recipe.prompt)
+    if isinstance(source, Source):
+        source.refuse_unread(sentences_of(recipe), own_of(recipe))
     return Request(recipe, source, device, finish)
 
 
@@ -155,6 +158,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     try:
         recipe, device = request.recipe, device_named(request.device)
         prior = request.prior.load(device)
+        rehearse(prior, sentences_of(recipe))
         if isinstance(recipe, Compared):
             assert isinstance(prior, Aligner)
             scene = recipe.run(run, prior, observers, device=device)
@@ -249,7 +253,7 @@ def watching(
     observers = standard() if observers is None else observers
     if previews == 0:
         return observers
-    if isinstance(recipe, DreamFields | CLIPMesh):
+    if isinstance(recipe, Compared):
         raise BadInput(
             f"{name_of(recipe)} follows CLIP and asks no diffusion prior, so there is nothing to "
             "preview of its guidance. Leave --previews out, or choose another recipe."
@@ -351,6 +355,7 @@ def _looked_at(
     device = device_named(device)
     source = source_of(prior, device)
     source.check(prompt)
+    source.refuse_unread([prompt, ""])
     return source.load(device), device
 
 

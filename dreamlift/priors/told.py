@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.priors.encoders import Later
 from dreamlift.priors.pixel import TextEncoder
 from dreamlift.scene import Rendering, Shot
 
@@ -57,6 +58,17 @@ class Sentences:
         """All that was embedded, interpolated, and what is told of the shot."""
         told = {key: weighted(mix, key) for key in mix[0][0]}
         return told if self.sight is None else {**told, **self.sight(shot)}
+
+
+def changeable(tells: Tells) -> TextEncoder | None:
+    """The text encoder, for good in memory, where there is one."""
+    match tells:
+        case Sentences(text=Later() as later):
+            return later.changed()
+        case Sentences(text=text):
+            return text
+        case _:
+            return None
 
 
 def shown(shot: Shot) -> Rendering[None]:
