@@ -25,6 +25,7 @@ import torch
 from dreamlift import memory
 from dreamlift.cameras import orbit
 from dreamlift.convert import check_finish
+from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.export import (
     FILES,
@@ -50,7 +51,7 @@ from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
 from dreamlift.playground import Picture
 from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.comparer import Comparer, comparer_of
-from dreamlift.priors.source import Source, device_named, source_of
+from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.run import Run, run_folder
@@ -121,6 +122,8 @@ def request(
     compared = isinstance(recipe, Compared)
     source = comparer_of(prior, device) if compared else source_of(prior, device)
     source.check(recipe.prompt)
+    if isinstance(source, Source):
+        source.refuse_unread(sentences_of(recipe), own_of(recipe))
     return Request(recipe, source, device, finish)
 
 
@@ -158,6 +161,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     try:
         recipe, device = request.recipe, device_named(request.device)
         prior = request.prior.load(device)
+        rehearse(prior, sentences_of(recipe))
         if isinstance(recipe, Compared):
             assert isinstance(prior, Aligner)
             scene = recipe.run(run, prior, observers, device=device)
@@ -354,6 +358,7 @@ def _looked_at(
     device = device_named(device)
     source = source_of(prior, device)
     source.check(prompt)
+    source.refuse_unread([prompt, ""])
     return source.load(device), device
 
 

@@ -12,19 +12,8 @@ from functools import cache
 from pathlib import Path
 
 LAYERS = (
-    {
-        "errors",
-        "step",
-        "memory",
-        "diffusion",
-        "schedules",
-        "grammar",
-        "words",
-        "phrases",
-        "geometry",
-        "io",
-        "weights",
-    },
+    {"errors", "step", "memory", "diffusion", "schedules", "grammar", "words", "phrases",
+     "geometry", "io", "weights"},
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
@@ -39,13 +28,14 @@ LAYERS = (
         "playground",
         "data",
         "doctor",
+        "embed",
         "reconstruct",
         "studio",
         "batch",
         "evaluate",
         "__main__",
     },
-)
+)  # fmt: skip
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
 NEIGHBOURS = {
@@ -73,7 +63,9 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
+    ("api", "embed"),
     ("api", "playground"),
+    ("cli", "embed"),
     ("commands", "playground"),
     ("api", "offers"),
     ("cli", "data"),
