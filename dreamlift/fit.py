@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
@@ -117,6 +117,7 @@ def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], M
     """One step: draw, render, score, descend, adapt."""
     shot = stage.shots(step)
     view = stage.scene.render(shot, rng=step.rng)
+    shot = replace(shot, seen=view.detached())
     terms = stage.objective(view, shot, step)
     scalars = torch.stack(list(terms.values()))
     values = dict(zip(terms, scalars.tolist(), strict=True))

@@ -47,6 +47,8 @@ Recipe: TypeAlias = (
     | CLIPMesh
 )
 """Whatever `Name` offers."""
+Compared: TypeAlias = DreamFields | CLIPMesh
+"""What follows a CLIP (an Aligner) where the others follow a diffusion prior."""
 RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))
 
 

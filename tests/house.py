@@ -28,7 +28,7 @@ LAYERS = (
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "edit", "generators", "learn", "convert", "export"},
+    {"fit", "observers", "strips", "edit", "generators", "learn", "convert", "export"},
     {"distil"},
     {"recipes"},
     {
@@ -63,6 +63,7 @@ NEIGHBOURS = {
     ("captures", "views"),
     ("photographs", "posed"),
     ("observers", "fit"),
+    ("strips", "fit"),
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),

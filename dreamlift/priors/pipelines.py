@@ -2,17 +2,25 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from dreamlift.errors import BadInput
+from dreamlift.io.images import load_image
 from dreamlift.prior import Prior
 from dreamlift.priors.parts import settings, variant
 
 INDEX = "model_index.json"
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
+    "LatentConsistencyModelPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionInstructPix2PixPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionDepth2ImgPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionControlNetPipeline": ("unet", "vae", "text_encoder", "controlnet"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
     "StableDiffusion3Pipeline": (
@@ -25,6 +33,11 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
 """The kinds of pipelines that are known, and the parts of each that have weights."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
+STABLE_DIFFUSION = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
+"""Those that a ControlNet can be added to."""
+PICTURED = ("StableDiffusionInstructPix2PixPipeline",)
+"""Those that are told a picture beside the words."""
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 FOURTH = "pose_fourth"
 """A key of ours in model_index.json: what the fourth number of a pose is (zero123.Fourth).
 
@@ -73,37 +86,107 @@ def weights(folder: Path) -> tuple[int, int]:
     return numbers, size
 
 
+def refuse_files(folder: Path, files: Sequence[Path]) -> None:
+    """Raise ValueError for a picture that is missing, or files too many. Nothing is loaded."""
+    from dreamlift.priors.ip_adapter import is_ip_adapter
+
+    pictures, nets, changes = _sorted(files)
+    adapters = sum(map(is_ip_adapter, changes))
+    wanted = (kind(folder) in PICTURED) + adapters
+    if wanted > 1:
+        raise ValueError("it would follow two pictures. Add one IP-Adapter, to a model of words.")
+    if wanted and not pictures:
+        raise ValueError(
+            "it is told a picture beside the words. Add one to its name: --prior NAME+picture.png."
+        )
+    if len(pictures) > wanted:
+        said = "one picture" if wanted else "no picture"
+        raise ValueError(f"it is told {said}, not {len(pictures)}.")
+    if len(nets) > (kind(folder) in STABLE_DIFFUSION):
+        raise ValueError(
+            f"{nets[-1].name} cannot be added: one ControlNet can, to Stable Diffusion 1.x or 2.x."
+        )
+
+
+def _sorted(files: Sequence[Path]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Pictures, folders of ControlNets, and files of weights."""
+    nets = [file for file in files if file.is_dir()]
+    pictures = [file for file in files if file.suffix.lower() in PICTURES]
+    return pictures, nets, [file for file in files if file not in (*nets, *pictures)]
+
+
 def load(
-    folder: Path, *, device: torch.device | str, dtype: torch.dtype, file: Path | None = None
+    folder: Path, *, device: torch.device | str, dtype: torch.dtype, files: Sequence[Path] = ()
 ) -> Prior:
-    """The prior in a folder, changed by a file: a LoRA, or a checkpoint of the original layout.
+    """The prior in a folder, changed by files: LoRAs, a checkpoint of the original layout, an
+    IP-Adapter, the folder of a ControlNet, and the picture that it is told.
 
     Raises ValueError, OSError where it cannot be.
     """
-    if file is None:
-        return _load(folder, device, dtype)
+    refuse_files(folder, files)
+    pictures, nets, changes = _sorted(files)
+    picture = on_white(pictures[0]) if pictures else None
+    if not nets and not changes:
+        return _load(folder, device, dtype, picture)
+    from dreamlift.priors.controlnet import controlnet
+    from dreamlift.priors.ip_adapter import ip_adapter, is_ip_adapter
     from dreamlift.priors.latent import Latent
     from dreamlift.priors.loras import merge_lora
     from dreamlift.priors.original import is_checkpoint, single_file
-    from dreamlift.priors.sdxl import XL
 
-    if is_checkpoint(file) and kind(folder) == "StableDiffusionPipeline":
-        return single_file(file, folder, device=device, dtype=dtype)
-    prior = _load(folder, device, dtype)
-    if is_checkpoint(file) or not isinstance(prior, Latent | XL):
-        raise ValueError(
-            f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
-        )
-    merge_lora(prior, file)
+    if nets:
+        prior = controlnet(folder, nets[0], device=device, dtype=dtype)
+    elif is_checkpoint(changes[0]) and kind(folder) == "StableDiffusionPipeline":
+        prior = single_file(changes.pop(0), folder, device=device, dtype=dtype)
+    else:
+        prior = _load(folder, device, dtype, picture)
+    for file in sorted(changes, key=is_ip_adapter):  # a LoRA is merged into the plain network
+        if is_checkpoint(file) or not isinstance(prior, Latent):
+            raise ValueError(
+                f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
+            )
+        if is_ip_adapter(file):
+            ip_adapter(prior, file, picture)
+        else:
+            merge_lora(prior, file)
     return prior
 
 
-def _load(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Prior:
+def on_white(file: Path) -> Float[Tensor, "h w 3"]:
+    """A square picture file before white, sRGB in [0, 1]. Raises BadInput for another shape."""
+    image = load_image(file)
+    if image.shape[0] != image.shape[1]:
+        raise BadInput(
+            f"{file} is {image.shape[1]}x{image.shape[0]} pixels; this prior wants a square "
+            "picture. Crop it."
+        )
+    alpha = image[..., 3:] if image.shape[2] == 4 else torch.ones_like(image[..., :1])
+    return image[..., :3] * alpha + 1 - alpha
+
+
+def _load(
+    folder: Path,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    picture: Float[Tensor, "h w 3"] | None,
+) -> Prior:
     match kind(folder):
-        case "StableDiffusionPipeline":
+        case "StableDiffusionPipeline" | "LatentConsistencyModelPipeline":
             from dreamlift.priors.latent import stable_diffusion
 
             return stable_diffusion(folder, device=device, dtype=dtype)
+        case "StableDiffusionInstructPix2PixPipeline":
+            from dreamlift.priors.pix2pix import instruct_pix2pix
+
+            return instruct_pix2pix(folder, picture, device=device, dtype=dtype)
+        case "StableDiffusionDepth2ImgPipeline":
+            from dreamlift.priors.depth import stable_diffusion_depth
+
+            return stable_diffusion_depth(folder, device=device, dtype=dtype)
+        case "StableDiffusionControlNetPipeline":
+            from dreamlift.priors.controlnet import controlnet
+
+            return controlnet(folder, device=device, dtype=dtype)
         case "StableDiffusionXLPipeline":
             from dreamlift.priors.sdxl import sdxl
 
