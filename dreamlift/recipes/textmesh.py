@@ -8,7 +8,8 @@
                      w(t) (eps_hat(z_t; y, t) - eps) dx/dtexels in c)
 
                     paper                                       here, for the embedded prior
-    CFG scale       as DreamFusion's                            `scale`, clean sample clamped
+    CFG scale       as DreamFusion's                            `scale`, clean sample clamped;
+                                                                `scale_texture`
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed; `t_texture` of the four
     cameras         as DreamFusion's                            views.Views; the four 15 degrees up
@@ -62,7 +63,9 @@ class TextMesh:
     """Range of t at the first step of the field."""
     t_end: tuple[float, float] = (0.05, 0.6)
     """Range of t at the last step of the field."""
-    t_texture: float = 0.5
+    scale_texture: float = 2.5
+    """The same for the texture: little of it, against colours that are too strong."""
+    t_texture: float = 0.4
     """The noise level from which the four pictures are made anew; later ones are drawn below."""
     radius: float = 0.7
     """Of the sphere to begin with, world units."""
@@ -72,11 +75,11 @@ class TextMesh:
     """Weight of the penalty on distances whose slope is not 1."""
     entropy: float = 5.0
     """Weight, at the end, of the penalty on half-transparent pixels."""
-    photometric: float = 3.0
+    photometric: float = 10.0
     """Weight of the four pictures' squared differences, beside score distillation elsewhere."""
     lr: tuple[float, float] = (0.1, 0.02)
     """Adam's rate for the field, at the first and at the last step."""
-    lr_texture: float = 0.05
+    lr_texture: float = 0.02
     """Adam's rate for the logits of texels."""
     size: int = 64
     """Side of the field's pictures, in pixels."""
@@ -115,7 +118,8 @@ class TextMesh:
     ) -> PliableMesh:
         """Make the field and then the mesh, or load what the run has of them."""
         scene = self.scene().to(device)
-        score = cfg(prior, about(prior, self.prompt), Sentence(prior, ""), self.scale, clamp=1.0)
+        y, null = about(prior, self.prompt), Sentence(prior, "")
+        score = cfg(prior, y, null, self.scale, clamp=1.0)
         stage = sdf_stage(
             scene,
             Views().course(self.batch, size=self.size, albedo_first=0.15),
@@ -131,12 +135,13 @@ class TextMesh:
 
         mesh = self.mesh(scene).to(device)
         sides = four_sides(prior.size, device)
+        score = cfg(prior, y, null, self.scale_texture, clamp=1.0)
         stage = texture_stage(
             mesh,
             Views(shares=(1, 0, 0)).course(self.batch, size=self.texture_size),
             score,
             SDS(score, Uniform(0.02, self.t_texture)),
-            anew(mesh, score, sides, self.t_texture, steps=8, seed=self.seed),
+            anew(mesh, score, sides, self.t_texture, steps=16, seed=self.seed),
             self.texture_steps,
             lr=self.lr_texture,
             photometric=self.photometric,
