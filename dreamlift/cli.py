@@ -82,6 +82,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
     same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
+    remedies: bool = True
+    """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
+    end is told either way."""
     explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
@@ -180,7 +183,13 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         if self.explain:
             print(explain(recipe), end="")
             return 0
-        settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
+        settings = request(
+            recipe,
+            prior=self.prior,
+            device=self.device,
+            finish=self.finish,
+            remedies=self.remedies,
+        )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)
 

@@ -18,12 +18,12 @@ half of them textureless; orientation weight 1e-4 to 1e-2, opacity 1e-3 to 5e-3 
 a mean where score distillation's is a sum; ours are mean weights too, re-tuned).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
@@ -118,6 +118,7 @@ class DreamFusion:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        keep: Mapping[str, Checkpointable] | None = None,
     ) -> Field:
         """The same with any guidance of z: other papers change nothing else."""
         scene = self.scene().to(device)
@@ -142,6 +143,7 @@ class DreamFusion:
             self.steps,
             seed=self.seed,
             rates=lambda step: {"all": exponential(step.progress, *self.lr)},
+            keep=keep or {},
         )
         fit(stage, run, observers)
         return scene
