@@ -86,6 +86,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
     files: then the prior's text encoder is not needed."""
+    remedies: bool = True
+    """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
+    end is told either way."""
     explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
@@ -186,7 +189,13 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             return 0
         if self.embeddings is not None:
             bring(self.embeddings, self.prior)
-        settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
+        settings = request(
+            recipe,
+            prior=self.prior,
+            device=self.device,
+            finish=self.finish,
+            remedies=self.remedies,
+        )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)
 

@@ -11,31 +11,20 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-LAYERS = (
-    {"errors", "step", "memory", "diffusion", "schedules", "grammar", "words", "phrases",
-     "geometry", "io", "weights"},
-    {"cameras", "lights"},
-    {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
-    {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "strips", "edit", "generators", "learn", "convert", "export"},
-    {"distil"},
-    {"recipes"},
-    {
-        "cli",
-        "api",
-        "offers",
-        "commands",
-        "playground",
-        "data",
-        "doctor",
-        "embed",
-        "reconstruct",
-        "studio",
-        "batch",
-        "evaluate",
-        "__main__",
-    },
-)  # fmt: skip
+LAYERS = tuple(
+    set(names.split())
+    for names in (
+        "errors step memory diffusion schedules grammar words phrases geometry io weights",
+        "cameras lights",
+        "scene prior views captures posed photographs render",
+        "scenes priors guidance toybox run metrics",
+        "fit observers strips detectors remedies edit generators learn convert export",
+        "distil",
+        "recipes",
+        "cli api offers commands playground showing data doctor embed reconstruct studio "
+        "batch evaluate __main__",
+    )
+)
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
 NEIGHBOURS = {
@@ -54,6 +43,8 @@ NEIGHBOURS = {
     ("photographs", "posed"),
     ("observers", "fit"),
     ("strips", "fit"),
+    ("remedies", "detectors"),
+    ("remedies", "fit"),
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
@@ -64,8 +55,9 @@ NEIGHBOURS = {
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
     ("api", "embed"),
-    ("api", "playground"),
     ("cli", "embed"),
+    ("commands", "showing"),
+    ("showing", "playground"),
     ("commands", "playground"),
     ("api", "offers"),
     ("cli", "data"),

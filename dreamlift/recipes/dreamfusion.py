@@ -16,12 +16,12 @@ Also in the paper: Shampoo with a rate of 1e-4, an MLP over integrated encodings
 1e-4 to 1e-2, opacity 1e-3 to 5e-3 (ours are mean weights too, re-tuned: distillation's is a sum).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
@@ -121,6 +121,7 @@ class DreamFusion:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        keep: Mapping[str, Checkpointable] | None = None,
     ) -> Field:
         """The same with any guidance of z: other papers change nothing else."""
         scene = self.scene().to(device)
@@ -145,6 +146,7 @@ class DreamFusion:
             self.steps,
             seed=self.seed,
             rates=lambda step: {"all": exponential(step.progress, *self.lr)},
+            keep=keep or {},
         )
         fit(stage, run, observers)
         return scene
