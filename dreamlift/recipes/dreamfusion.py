@@ -9,11 +9,9 @@ Four choices explain most differences between implementations:
     CFG scale       100 (Imagen)                                `scale`, clean sample clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed from `t_start` to `t_end`
-    cameras         elevation -10 to 90, distance 1 to 1.5,     views.Views, which the prior was
-                    focal .7 to 1.35, jittered                  trained on
+    cameras         elevation -10 to 90, distance 1 to 1.5      views.Views, as in its training
 
-Also in the paper: Shampoo with a rate of 1e-4, an MLP over integrated encodings; orientation weight
-1e-4 to 1e-2, opacity 1e-3 to 5e-3 (ours are mean weights too, re-tuned: distillation's is a sum).
+Also in the paper: Shampoo at a rate of 1e-4, an MLP over integrated encodings, other weights.
 """
 
 from collections.abc import Mapping, Sequence
