@@ -11,6 +11,8 @@ from tiny_pipelines import (
     clip_text,
     clip_tokenizer,
     saved,
+    t5,
+    t5_tokenizer,
     widened,
 )
 
@@ -114,6 +116,49 @@ def controlnet(folder: Path) -> Any:
     return saved(made, folder)
 
 
+def super_resolution(folder: Path) -> Any:
+    """DeepFloyd IF's second stage, of 8x8 pixels, saved; the pipeline."""
+    from diffusers import DDPMScheduler, IFSuperResolutionPipeline
+
+    torch.manual_seed(13)
+    more = {"encoder_hid_dim": 20, "cross_attention_dim": 12, "addition_embed_type": "text"}
+    more |= {"addition_embed_type_num_heads": 2, "act_fn": "gelu", "class_embed_type": "timestep"}
+    scheduler: dict[str, Any] = {"beta_schedule": "squaredcos_cap_v2"}
+    made = IFSuperResolutionPipeline(
+        tokenizer=t5_tokenizer(), text_encoder=t5(), safety_checker=None, feature_extractor=None,
+        unet=unet(in_channels=6, out_channels=6, **more), watermarker=None,
+        scheduler=DDPMScheduler(**scheduler, variance_type="learned_range", thresholding=True),
+        image_noising_scheduler=DDPMScheduler(**scheduler), requires_safety_checker=False,
+    )  # fmt: skip
+    return saved(made, folder)
+
+
+def pixart(folder: Path, *, sigma: bool = False, sized: bool = False) -> Any:
+    """PixArt-alpha or -Sigma, saved; the pipeline. `sized`: it is told the picture's size."""
+    from diffusers import (
+        DDIMScheduler,
+        PixArtAlphaPipeline,
+        PixArtSigmaPipeline,
+        PixArtTransformer2DModel,
+    )
+
+    torch.manual_seed(12)
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=6, num_layers=2, cross_attention_dim=12,
+        sample_size=8, caption_channels=20, use_additional_conditions=sized, norm_num_groups=4,
+    )  # fmt: skip
+    with torch.no_grad():
+        for value in transformer.parameters():
+            if not value.any():
+                value.normal_(std=0.1)
+    made = (PixArtSigmaPipeline if sigma else PixArtAlphaPipeline)(
+        tokenizer=t5_tokenizer(), text_encoder=t5(), vae=autoencoder(),
+        transformer=widened(transformer, 2.0),
+        scheduler=DDIMScheduler(beta_schedule="linear", clip_sample=False, set_alpha_to_one=False),
+    )  # fmt: skip
+    return saved(made, folder)
+
+
 def ip_adapter(pipeline: Any, file: Path, *, plus: bool = False, wide: int = 32) -> None:
     """An IP-Adapter for a pipeline, and its picture encoder beside it, saved."""
     from diffusers.models.embeddings import IPAdapterPlusImageProjection
@@ -127,8 +172,9 @@ def ip_adapter(pipeline: Any, file: Path, *, plus: bool = False, wide: int = 32)
     state = {"proj.weight": (4 * wide, 12), "proj.bias": (4 * wide,)}
     state |= {"norm.weight": (wide,), "norm.bias": (wide,)}
     if plus:
-        made = IPAdapterPlusImageProjection(embed_dims=16, output_dims=wide, hidden_dims=8,
-                                            depth=4, dim_head=64, heads=1, num_queries=3)  # fmt: skip
+        made = IPAdapterPlusImageProjection(
+            embed_dims=16, output_dims=wide, hidden_dims=8, depth=4, heads=1, num_queries=3
+        )
         state = originals({key: (*value.shape,) for key, value in made.state_dict().items()})
     shapes = {f"image_proj.{key}": shape for key, shape in state.items()}
     for i, name in enumerate(pipeline.unet.attn_processors):

@@ -23,6 +23,9 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionControlNetPipeline": ("unet", "vae", "text_encoder", "controlnet"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
+    "IFSuperResolutionPipeline": ("unet", "text_encoder"),
+    "PixArtAlphaPipeline": ("transformer", "vae", "text_encoder"),
+    "PixArtSigmaPipeline": ("transformer", "vae", "text_encoder"),
     "StableDiffusion3Pipeline": (
         "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
     ),
@@ -187,6 +190,14 @@ def _load(
             from dreamlift.priors.controlnet import controlnet
 
             return controlnet(folder, device=device, dtype=dtype)
+        case "PixArtAlphaPipeline" | "PixArtSigmaPipeline":
+            from dreamlift.priors.pixart import pixart
+
+            return pixart(folder, device=device, dtype=dtype)
+        case "IFSuperResolutionPipeline":
+            from dreamlift.priors.superres import super_resolution
+
+            return super_resolution(folder, device=device, dtype=dtype)
         case "StableDiffusionXLPipeline":
             from dreamlift.priors.sdxl import sdxl
 
