@@ -1,8 +1,10 @@
 """Tiny pipelines of the rarer families, as tests/tiny_pipelines.py has those of the common ones."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import ldm_names
 import torch
 from tiny_pipelines import (
     PLAIN,
@@ -131,6 +133,40 @@ def super_resolution(folder: Path) -> Any:
         image_noising_scheduler=DDPMScheduler(**scheduler), requires_safety_checker=False,
     )  # fmt: skip
     return saved(made, folder)
+
+
+def mvdream(folder: Path) -> Any:
+    """MVDream with its UNet in the original's names, saved; the network as diffusers' class.
+
+    The original's normalisation has 32 groups always.
+    """
+    from diffusers import DDIMScheduler
+    from safetensors.torch import save_file
+
+    torch.manual_seed(14)
+    network = unet(
+        block_out_channels=(32, 64), attention_head_dim=(4, 8), norm_num_groups=32,
+        use_linear_projection=True, class_embed_type="projection",
+        projection_class_embeddings_input_dim=16,
+    )  # fmt: skip
+    start = "model.diffusion_model."
+    state = {k.removeprefix(start): v for k, v in ldm_names.unet(network.state_dict()).items()}
+    (folder / "unet").mkdir(parents=True)
+    save_file(state, folder / "unet" / "diffusion_pytorch_model.safetensors")
+    named = {
+        "unet/config.json": {
+            "image_size": 8, "in_channels": 4, "out_channels": 4, "model_channels": 32,
+            "attention_resolutions": [1], "num_res_blocks": 1, "channel_mult": [1, 2],
+            "num_head_channels": 8, "context_dim": 32, "camera_dim": 16,
+        },
+        "model_index.json": {"_class_name": "MVDreamPipeline"},
+    }  # fmt: skip
+    for name, content in named.items():
+        (folder / name).write_text(json.dumps(content))
+    parts = {"vae": autoencoder(), "scheduler": DDIMScheduler(**PLAIN), **words()}
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+    return network.requires_grad_(False).eval()
 
 
 def pixart(folder: Path, *, sigma: bool = False, sized: bool = False) -> Any:

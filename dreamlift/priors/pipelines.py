@@ -30,12 +30,15 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
         "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
     ),
     "FluxPipeline": ("transformer", "vae", "text_encoder", "text_encoder_2"),
+    "MVDreamPipeline": ("unet", "vae", "text_encoder"),
     "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
     "Zero123Pipeline": ("unet", "vae", "image_encoder"),
 }  # fmt: skip
 """The kinds of pipelines that are known, and the parts of each that have weights."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
+TOGETHER = ("MVDreamPipeline",)
+"""Those that denoise several views at once."""
 STABLE_DIFFUSION = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 """Those that a ControlNet can be added to."""
 PICTURED = ("StableDiffusionInstructPix2PixPipeline",)
@@ -198,6 +201,10 @@ def _load(
             from dreamlift.priors.superres import super_resolution
 
             return super_resolution(folder, device=device, dtype=dtype)
+        case "MVDreamPipeline":
+            from dreamlift.priors.mvdream import mvdream
+
+            return mvdream(folder, device=device, dtype=dtype)
         case "StableDiffusionXLPipeline":
             from dreamlift.priors.sdxl import sdxl
 
