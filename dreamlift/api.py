@@ -46,15 +46,16 @@ from dreamlift.io.images import save_png
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import Bar, standard
-from dreamlift.offers import Recipe, kind, name_of, recipe_of
+from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
 from dreamlift.playground import Picture
-from dreamlift.prior import Prior
+from dreamlift.prior import Aligner, Prior
+from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
-from dreamlift.recipes.clip_mesh import CLIPMesh
-from dreamlift.recipes.dreamfields import DreamFields
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
+from dreamlift.strips import Strips
 
 REPORT = "report.json"
 """Written last, beside the asset's files: what was made, or why nothing was."""
@@ -66,7 +67,7 @@ class Request:
     """All that decides what a run makes."""
 
     recipe: Recipe
-    prior: Source
+    prior: Source | Comparer
     device: str
     finish: Finish
 
@@ -83,9 +84,11 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
+            recipe = from_json(kind(name), config)
+            followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
-                from_json(kind(name), config),
-                from_json(Source, prior),
+                recipe,
+                from_json(followed, prior),
                 str(device),
                 from_json(Finish, finish),
             )
@@ -111,9 +114,12 @@ def request(
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
     _check_numbers(recipe)
+    if isinstance(recipe, LatentNeRF):
+        recipe.guide()
     check_finish(finish)
     device = device_named(device)
-    source = source_of(prior, device)
+    compared = isinstance(recipe, Compared)
+    source = comparer_of(prior, device) if compared else source_of(prior, device)
     source.check(recipe.prompt)
     return Request(recipe, source, device, finish)
 
@@ -151,11 +157,13 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     memory.keep()
     try:
         recipe, device = request.recipe, device_named(request.device)
-        if isinstance(recipe, DreamFields | CLIPMesh):
-            aligner = request.prior.load_aligner(device)
-            scene = recipe.run(run, aligner, observers, device=device)
+        prior = request.prior.load(device)
+        if isinstance(recipe, Compared):
+            assert isinstance(prior, Aligner)
+            scene = recipe.run(run, prior, observers, device=device)
         else:
-            scene = recipe.run(run, request.prior.load(device), observers, device=device)
+            assert isinstance(prior, Prior)
+            scene = recipe.run(run, prior, observers, device=device)
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except DegenerateError as error:
@@ -217,17 +225,39 @@ def generate(
     device: str = "auto",
     out: str | Path | None = None,
     finish: Finish | None = None,
+    previews: int = 0,
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
     """A 3D object from a sentence, in a run's folder: `out`, or one under runs/.
 
     The same request again continues the run, or gives the finished object at once. `steps` None is
-    the preset's; `observers` None are a progress bar, metrics and previews. Raises BadInput.
+    the preset's; `previews`: every so many steps, what the guidance asks its prior (strips.py), 0:
+    never; `observers` None are a progress bar, metrics and pictures. Raises BadInput.
     """
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
         numbers = dataclasses.replace(numbers, steps=steps)
-    return make(numbers, prior=prior, device=device, out=out, finish=finish, observers=observers)
+    asked = request(numbers, prior=prior, device=device, finish=finish)
+    watched = watching(numbers, previews, observers)
+    return carry_on(start(asked, out), watched)
+
+
+def watching(
+    recipe: Recipe, previews: int, observers: Sequence[Observer] | None = None
+) -> Sequence[Observer]:
+    """The observers, None being the usual ones, and strips every `previews` steps; 0: none.
+
+    Raises BadInput for a recipe that asks no diffusion prior.
+    """
+    observers = standard() if observers is None else observers
+    if previews == 0:
+        return observers
+    if isinstance(recipe, Compared):
+        raise BadInput(
+            f"{name_of(recipe)} follows CLIP and asks no diffusion prior, so there is nothing to "
+            "preview of its guidance. Leave --previews out, or choose another recipe."
+        )
+    return [*observers, Strips(previews)]
 
 
 def make(
@@ -285,15 +315,28 @@ def image(
 
 
 def optimise(
-    picture: Picture, out: Path, *, prior: str | Path = "embedded", device: str = "auto"
+    picture: Picture,
+    out: Path,
+    *,
+    prior: str | Path = "embedded",
+    device: str = "auto",
+    previews: int = 0,
 ) -> Path:
-    """What a guidance does to plain pictures, as a labelled sheet (playground.py)."""
+    """What a guidance does to plain pictures, as a labelled sheet (playground.py).
+
+    `previews`: every so many steps, what it asked its prior, in a folder beside `out` that is
+    named after it; 0: never.
+    """
+    beside = out.with_name(f"{out.stem}-previews")
+    strips = [Strips(previews, beside)] if previews else []
+    if strips:
+        refuse_existing([beside], replace=False)
     if picture.count < 1:
         raise BadInput(f"At least 1 picture is made; {picture.count} were asked for.")
     steps, scale = picture.steps, picture.scale
     loaded, device = _looked_at(picture.prompt, out, steps, scale, prior, device)
     with TemporaryDirectory() as folder:
-        save_png(out, picture.run(Run(Path(folder)), loaded, [Bar()], device=device))
+        save_png(out, picture.run(Run(Path(folder)), loaded, [Bar(), *strips], device=device))
     return out
 
 

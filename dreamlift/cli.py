@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
@@ -26,6 +26,9 @@ from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
 from dreamlift.reconstruct import NAME as RECONSTRUCT
 from dreamlift.reconstruct import Reconstruct
+
+if TYPE_CHECKING:
+    from dreamlift.fit import Observer
 
 Debug: TypeAlias = Annotated[
     bool,
@@ -76,6 +79,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """Where to compute: auto, cpu, cuda or cuda:N."""
     out: Folder = None
     """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
+    previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
+    """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
+    same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
     explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
@@ -158,7 +164,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
 
 def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
-    from dreamlift.api import request, start
+    from dreamlift.api import request, start, watching
     from dreamlift.export import Finish
     from dreamlift.offers import explain, recipe_of
 
@@ -175,7 +181,8 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             print(explain(recipe), end="")
             return 0
         settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
-        return _carry_on(start(settings, self.out).path)
+        observers = watching(recipe, self.previews)
+        return _carry_on(start(settings, self.out).path, observers)
 
     fields = [
         ("choice", Annotated[Choice, tyro.conf.arg(name="")], asked),
@@ -189,8 +196,8 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
     return make_dataclass("Numbered", fields, bases=(Generate,), namespace=space, frozen=True)
 
 
-def _carry_on(folder: Path) -> int:
-    """Do what is left of a run and print its folder."""
+def _carry_on(folder: Path, observers: "Sequence[Observer] | None" = None) -> int:
+    """Do what is left of a run and print its folder; `observers` None are the usual ones."""
     from dreamlift.api import carry_on
     from dreamlift.reconstruct import work
     from dreamlift.run import Run
@@ -200,7 +207,7 @@ def _carry_on(folder: Path) -> int:
         if run.settings.get("recipe") == RECONSTRUCT:
             work(run)
         else:
-            carry_on(run)
+            carry_on(run, observers)
     except BadInput:
         raise
     except Exception as error:

@@ -28,7 +28,7 @@ LAYERS = (
     {"cameras", "lights"},
     {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
     {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "edit", "generators", "learn", "convert", "export"},
+    {"fit", "observers", "strips", "edit", "generators", "learn", "convert", "export"},
     {"distil"},
     {"recipes"},
     {
@@ -63,6 +63,7 @@ NEIGHBOURS = {
     ("captures", "views"),
     ("photographs", "posed"),
     ("observers", "fit"),
+    ("strips", "fit"),
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
@@ -296,9 +297,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000}
+FURTHER = {"render.raster": 2000, "io.meshes": 600}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
-becomes one."""
+becomes one; and other people's mesh files, to be read."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:

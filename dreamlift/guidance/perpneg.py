@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dreamlift.diffusion import per_sample
 from dreamlift.guidance.prompts import Directed, overhead
-from dreamlift.guidance.scores import Told, limited
+from dreamlift.guidance.scores import Told, asked, limited
 from dreamlift.prior import Prior
 from dreamlift.scene import Shot
 from dreamlift.views import Direction
@@ -54,6 +54,7 @@ class PerpNeg:
     def __call__(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], shot: Shot
     ) -> Float[Tensor, "b c y x"]:
+        asked(self, z_t, t, shot)
         weights = {told: away(shot) for told, away in self.negatives.items()}
         if any((w > 0).any() for w in weights.values()):
             raise ValueError("Perp-Neg negates: its weights are 0 or less. Turn their sign.")

@@ -18,9 +18,8 @@ import torch
 from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
-from dreamlift.prior import Aligner, Prior
+from dreamlift.prior import Prior
 from dreamlift.priors import pipelines
-from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.homes import borrowed, located
 from dreamlift.priors.pixel import best_dtype
@@ -114,18 +113,6 @@ class Source:
             reason = " ".join(str(error).split())
             raise BadInput(f"The prior in {folder} cannot be loaded: {reason}") from error
 
-    def load_aligner(self, device: str) -> Aligner:
-        """The CLIP beside it: the embedded one. Raises BadInput for other priors."""
-        if self.name != "embedded":
-            raise BadInput(
-                f"{self.name} has no CLIP beside it. Follow the embedded one (--prior embedded), "
-                "or give the recipe's `run` a priors.aligner.clip_aligner(FOLDER) in Python."
-            )
-        try:
-            return embedded_clip(device=device)
-        except FileNotFoundError as error:
-            raise BadInput(str(error)) from error
-
 
 def _refuse_long(text: str) -> None:
     words = len(split(f"{text}, left side view"))
@@ -186,13 +173,17 @@ def _check_layout(folder: Path, name: str) -> None:
 
 
 def _hash(folder: Path, files: Sequence[Path] = ()) -> str:
-    """The first 16 digits of the SHA-256 of all files that decide what the prior says.
+    patterns = PIPELINE_FILES if pipelines.is_pipeline(folder) else WEIGHT_FILES
+    return hashed(folder, patterns, files)
+
+
+def hashed(folder: Path, patterns: Sequence[str], files: Sequence[Path] = ()) -> str:
+    """The first 16 digits of the SHA-256 of all files that decide what a model says.
 
     Of a file above `LARGE` its size and 64 evenly spaced pieces of 64 KiB stand for the whole: the
     weights of a large model would take a minute to read.
     """
     digest = hashlib.sha256()
-    patterns = PIPELINE_FILES if pipelines.is_pipeline(folder) else WEIGHT_FILES
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
         for block in _pieces(path):
