@@ -8,17 +8,16 @@ a hash of its weights, the device, and how finely the object is brought out. Tha
 be continued from its folder alone, and why other settings are told from the same ones.
 """
 
-import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamlift import memory
+from dreamlift import memory, pilots
 from dreamlift.convert import check_finish
 from dreamlift.detectors import examiner
 from dreamlift.errors import BadInput
@@ -39,6 +38,7 @@ from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
 from dreamlift.offers import Recipe, kind, name_of, recipe_of
+from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.source import Source, device_named, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.recipes.clip_mesh import CLIPMesh
@@ -62,6 +62,8 @@ class Request:
     finish: Finish
     remedies: bool = True
     """Whether empty scenes and second faces are looked for on the way, and remedied."""
+    pilot: int = 1
+    """Seeds, from the recipe's on, that begin; the best goes on (pilots.py)."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
@@ -73,6 +75,8 @@ class Request:
         }
         if not self.remedies:
             rest["remedies"] = False
+        if self.pilot > 1:
+            rest["pilot"] = self.pilot
         return {"recipe": name_of(self.recipe), **numbers, **rest}
 
     @staticmethod
@@ -82,13 +86,16 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
-            remedies = config.pop("remedies", True) is True
+            remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
+            if type(remedies) is not bool or type(pilot) is not int:
+                raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
             return Request(
                 from_json(kind(name), config),
                 from_json(Source, prior),
                 str(device),
                 from_json(Finish, finish),
                 remedies,
+                pilot,
             )
         except BadInput:
             raise
@@ -109,6 +116,7 @@ def request(
     device: str = "auto",
     finish: Finish | None = None,
     remedies: bool = True,
+    pilot: int = 1,
 ) -> Request:
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
@@ -117,7 +125,9 @@ def request(
     device = device_named(device)
     source = source_of(prior, device)
     source.check(recipe.prompt)
-    return Request(recipe, source, device, finish, remedies)
+    if pilot != 1:
+        pilots.check(recipe.prompt, pilot, world=not source.open)
+    return Request(recipe, source, device, finish, remedies, pilot)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -152,14 +162,20 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     _compare_versions(run)
     memory.keep()
     try:
-        recipe, device = request.recipe, device_named(request.device)
+        device, clip = (
+            device_named(request.device),
+            isinstance(request.recipe, DreamFields | CLIPMesh),
+        )
+        load = request.prior.load_aligner if clip else request.prior.load
+        model: Any = load(device)
         world = not request.prior.open
-        watch = [*observers, Remedies(examiner(recipe.prompt, world=world), act=request.remedies)]
-        if isinstance(recipe, DreamFields | CLIPMesh):
-            aligner = request.prior.load_aligner(device)
-            scene = recipe.run(run, aligner, watch, device=device)
-        else:
-            scene = recipe.run(run, request.prior.load(device), watch, device=device)
+
+        def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
+            examine = examiner(recipe.prompt, world=world)
+            watch = [*observers, Remedies(examine, act=request.remedies), *more]
+            return recipe.run(run, model, watch, device=device)
+
+        scene = begin(run, _piloted(run, request, begin))
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except (DegenerateError, Hopeless) as error:
@@ -176,6 +192,32 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     for sentence in [*(f"Remedied at {each}" for each in remedied), *found]:
         log.warning("%s", sentence)
     return asset
+
+
+def _piloted(run: Run, request: Request, begin: Callable[..., Any]) -> Recipe:
+    """The recipe, with the seed of its best pilot, which is found first where it is not known."""
+    recipe = request.recipe
+    if request.pilot == 1:
+        return recipe
+    seed = pilots.chosen(run)
+    if seed is None:
+
+        def seeded(seed: int) -> Request:
+            return replace(request, recipe=replace(recipe, seed=seed), pilot=1)
+
+        def create(seed: int) -> Run:
+            return Run.create(run.path / pilots.FOLDER / str(seed), seeded(seed).config())
+
+        seeds = range(recipe.seed, recipe.seed + request.pilot)
+        seed = pilots.choose(
+            run,
+            seeds,
+            recipe.prompt,
+            embedded_clip(),
+            create,
+            lambda pilot, seed, more: begin(pilot, seeded(seed).recipe, more),
+        )
+    return replace(recipe, seed=seed)
 
 
 def _write_report(run: Run, report: Mapping[str, Any]) -> None:
@@ -226,6 +268,7 @@ def generate(
     finish: Finish | None = None,
     previews: int = 0,
     remedies: bool = True,
+    pilot: int = 1,
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
     """A 3D object from a sentence, in a run's folder: `out`, or one under runs/.
@@ -233,12 +276,15 @@ def generate(
     The same request again continues the run, or gives the finished object at once. `steps` None is
     the preset's; `previews`: every so many steps, what the guidance asks its prior (strips.py), 0:
     never; `remedies`: whether empty scenes and second faces are remedied on the way (remedies.py);
-    `observers` None are a progress bar, metrics and pictures. Raises BadInput.
+    `pilot`: how many seeds begin, the best of which goes on (pilots.py); `observers` None are a
+    progress bar, metrics and pictures. Raises BadInput.
     """
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
-        numbers = dataclasses.replace(numbers, steps=steps)
-    asked = request(numbers, prior=prior, device=device, finish=finish, remedies=remedies)
+        numbers = replace(numbers, steps=steps)
+    asked = request(
+        numbers, prior=prior, device=device, finish=finish, remedies=remedies, pilot=pilot
+    )
     watched = watching(numbers, previews, observers)
     return carry_on(start(asked, out), watched)
 

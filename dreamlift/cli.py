@@ -82,6 +82,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
     same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
+    pilot: int = 1
+    """Begin with so many seeds, from --seed on, and go on with the one that is most like the
+    prompt by the embedded CLIP after 30 % of its first stage."""
     remedies: bool = True
     """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
     end is told either way."""
@@ -189,6 +192,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             device=self.device,
             finish=self.finish,
             remedies=self.remedies,
+            pilot=self.pilot,
         )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)

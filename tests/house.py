@@ -21,7 +21,7 @@ LAYERS = tuple(
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
-        "cli api offers commands playground showing data doctor reconstruct studio "
+        "cli api offers commands playground showing pilots data doctor reconstruct studio "
         "batch evaluate __main__",
     )
 )
@@ -54,6 +54,7 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
+    ("api", "pilots"),
     ("commands", "showing"),
     ("showing", "playground"),
     ("commands", "playground"),
