@@ -21,7 +21,7 @@ LAYERS = tuple(
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
-        "cli api offers commands playground showing data doctor embed reconstruct studio "
+        "cli api offers commands playground showing pilots data doctor embed reconstruct studio "
         "batch evaluate __main__",
     )
 )
@@ -56,6 +56,7 @@ NEIGHBOURS = {
     ("commands", "reconstruct"),
     ("api", "embed"),
     ("cli", "embed"),
+    ("api", "pilots"),
     ("commands", "showing"),
     ("showing", "playground"),
     ("commands", "playground"),
