@@ -15,17 +15,21 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
 from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
+from dreamlift.embed import Embed, bring
 from dreamlift.errors import BadInput
 from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
 from dreamlift.reconstruct import NAME as RECONSTRUCT
 from dreamlift.reconstruct import Reconstruct
+
+if TYPE_CHECKING:
+    from dreamlift.fit import Observer
 
 Debug: TypeAlias = Annotated[
     bool,
@@ -76,6 +80,15 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """Where to compute: auto, cpu, cuda or cuda:N."""
     out: Folder = None
     """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
+    previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
+    """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
+    same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
+    embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
+    files: then the prior's text encoder is not needed."""
+    remedies: bool = True
+    """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
+    end is told either way."""
     explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
@@ -133,13 +146,13 @@ def _continued(error: BadInput, arguments: Sequence[str]) -> str:
 def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
-    if words[:1] in (["generate"], ["image"]) and not {"-h", "--help"} & set(arguments):
+    if words[:1] in (["generate"], ["image"], ["embed"]) and not {"-h", "--help"} & set(arguments):
         refuse_absent(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (
         Annotated[first, tyro.conf.subcommand("generate")]
-        | second | Resume | Evaluate | Data | Image | Export | Train | Doctor
+        | second | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
     )  # fmt: skip
 
     whole: Any = make_dataclass(
@@ -158,7 +171,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
 
 def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
-    from dreamlift.api import request, start
+    from dreamlift.api import request, start, watching
     from dreamlift.export import Finish
     from dreamlift.offers import explain, recipe_of
 
@@ -174,8 +187,17 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         if self.explain:
             print(explain(recipe), end="")
             return 0
-        settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
-        return _carry_on(start(settings, self.out).path)
+        if self.embeddings is not None:
+            bring(self.embeddings, self.prior)
+        settings = request(
+            recipe,
+            prior=self.prior,
+            device=self.device,
+            finish=self.finish,
+            remedies=self.remedies,
+        )
+        observers = watching(recipe, self.previews)
+        return _carry_on(start(settings, self.out).path, observers)
 
     fields = [
         ("choice", Annotated[Choice, tyro.conf.arg(name="")], asked),
@@ -189,8 +211,8 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
     return make_dataclass("Numbered", fields, bases=(Generate,), namespace=space, frozen=True)
 
 
-def _carry_on(folder: Path) -> int:
-    """Do what is left of a run and print its folder."""
+def _carry_on(folder: Path, observers: "Sequence[Observer] | None" = None) -> int:
+    """Do what is left of a run and print its folder; `observers` None are the usual ones."""
     from dreamlift.api import carry_on
     from dreamlift.reconstruct import work
     from dreamlift.run import Run
@@ -200,7 +222,7 @@ def _carry_on(folder: Path) -> int:
         if run.settings.get("recipe") == RECONSTRUCT:
             work(run)
         else:
-            carry_on(run)
+            carry_on(run, observers)
     except BadInput:
         raise
     except Exception as error:

@@ -69,11 +69,14 @@ class Image:
     """The diffusion model: `embedded`, sd15, sd21, sdxl, if ..., or a folder."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
+    """With --optimise, every so many steps: what the guidance asks its prior (the picture, with
+    noise, what is guessed of it at once, and by a short DDIM), in OUT-previews/. 0: none."""
 
     def run(self) -> int:
-        from dreamlift.api import image, optimise
         from dreamlift.playground import Picture
         from dreamlift.run import slug
+        from dreamlift.showing import image, optimise
 
         steps = (200 if self.optimise else 32) if self.steps is None else self.steps
         scale = (7.5 if self.optimise else 5.0) if self.scale is None else self.scale
@@ -81,8 +84,10 @@ class Image:
         out = self.out or Path(f"image-{slug(self.prompt)}-{method}{self.seed}.png")
         if self.optimise:
             wanted = Picture(self.prompt, self.optimise, self.seed, steps, self.count, scale)
-            optimise(wanted, out, prior=self.prior, device=self.device)
+            optimise(wanted, out, prior=self.prior, device=self.device, previews=self.previews)
         else:
+            if self.previews:
+                raise BadInput("--previews are of a guidance. Say --optimise METHOD too.")
             image(
                 self.prompt,
                 out,

@@ -11,40 +11,19 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-LAYERS = (
-    {
-        "errors",
-        "step",
-        "memory",
-        "diffusion",
-        "schedules",
-        "grammar",
-        "words",
-        "phrases",
-        "geometry",
-        "io",
-        "weights",
-    },
-    {"cameras", "lights"},
-    {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
-    {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "edit", "generators", "learn", "convert", "export"},
-    {"distil"},
-    {"recipes"},
-    {
-        "cli",
-        "api",
-        "offers",
-        "commands",
-        "playground",
-        "data",
-        "doctor",
-        "reconstruct",
-        "studio",
-        "batch",
-        "evaluate",
-        "__main__",
-    },
+LAYERS = tuple(
+    set(names.split())
+    for names in (
+        "errors step memory diffusion schedules grammar words phrases geometry io weights",
+        "cameras lights",
+        "scene prior views captures posed photographs render",
+        "scenes priors guidance toybox run metrics",
+        "fit observers strips detectors remedies edit generators learn convert export",
+        "distil",
+        "recipes",
+        "cli api offers commands playground showing data doctor embed reconstruct studio "
+        "batch evaluate __main__",
+    )
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
@@ -63,6 +42,9 @@ NEIGHBOURS = {
     ("captures", "views"),
     ("photographs", "posed"),
     ("observers", "fit"),
+    ("strips", "fit"),
+    ("remedies", "detectors"),
+    ("remedies", "fit"),
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
@@ -72,7 +54,10 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
-    ("api", "playground"),
+    ("api", "embed"),
+    ("cli", "embed"),
+    ("commands", "showing"),
+    ("showing", "playground"),
     ("commands", "playground"),
     ("api", "offers"),
     ("cli", "data"),
@@ -296,9 +281,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000}
+FURTHER = {"render.raster": 2000, "io.meshes": 600}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
-becomes one."""
+becomes one; and other people's mesh files, to be read."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:

@@ -19,6 +19,18 @@ from dreamlift.scene import Shot
 from dreamlift.step import Step
 
 
+@torch.no_grad()
+def denoised(
+    score: Score, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], shot: Shot, *, steps: int
+) -> Float[Tensor, "b c y x"]:
+    """What DDIM makes of z_t in `steps` steps: down evenly spaced levels, and of the last the
+    clean sample that is guessed."""
+    schedule = score.prior.schedule
+    levels = [schedule.snap(t * (1 - i / steps)) for i in range(steps)]
+    z_t = walk(score, z_t, levels, shot)
+    return x0_from_eps(schedule, z_t, levels[-1], score(z_t, levels[-1], shot))
+
+
 @dataclass(frozen=True)
 class Reconstruct:
     """grad_z = w(t) (z - z_hat), z_hat what DDIM makes of z_t in `steps` steps.
@@ -42,13 +54,10 @@ class Reconstruct:
         noise: Float[Tensor, "b c y x"],
         shot: Shot,
     ) -> Float[Tensor, "b c y x"]:
-        """z_hat: from z_t down evenly spaced levels; of the last, the clean sample."""
-        schedule = self.score.prior.schedule
-        levels = [schedule.snap(t * (1 - i / self.steps)) for i in range(self.steps)]
+        """z_hat, for a given t and noise."""
         with torch.no_grad():
-            z_t = walk(self.score, add_noise(schedule, z, t, noise), levels, shot)
-            eps = self.score(z_t, levels[-1], shot)
-            return x0_from_eps(schedule, z_t, levels[-1], eps)
+            z_t = add_noise(self.score.prior.schedule, z, t, noise)
+        return denoised(self.score, z_t, t, shot, steps=self.steps)
 
     def gradient(
         self,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.diffusion import eps_from_x0, per_sample, x0_from_eps
-from dreamlift.guidance.scores import Told, limited
+from dreamlift.guidance.scores import Told, asked, limited
 from dreamlift.prior import Prior
 from dreamlift.scene import Shot
 
@@ -32,6 +32,7 @@ class Rescaled:
     def __call__(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], shot: Shot
     ) -> Float[Tensor, "b c y x"]:
+        asked(self, z_t, t, shot)
         schedule = self.prior.schedule
         eps_y, eps_null = self.prior.eps(z_t, t, self.y(shot), self.null(shot))
         eps = eps_null + self.scale * (eps_y - eps_null)

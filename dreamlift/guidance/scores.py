@@ -6,7 +6,9 @@ stands beside it: `rescale.Rescaled`, `perpneg.PerpNeg`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -38,6 +40,40 @@ class Score(Protocol):
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a score was asked: the noise in z_t, at noise level t in [0, 1], in each shot."""
+
+    score: Score
+    z_t: Float[Tensor, "b c y x"]
+    t: Float[Tensor, " b"]
+    shot: Shot
+
+
+_heard: ContextVar[list[Question] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def overhearing() -> Generator[list[Question]]:
+    """All that scores are asked inside, by this thread, in the order in which they are asked.
+
+    It changes no answer. Whoever listens for long empties the list now and then.
+    """
+    heard: list[Question] = []
+    before = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(before)
+
+
+def asked(score: Score, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], shot: Shot) -> None:
+    """Said by a score that is about to ask its prior: whoever is overhearing takes it down."""
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(Question(score, z_t.detach(), t, shot))
+
+
+@dataclass(frozen=True)
 class Mix:
     """The weighted sum of a prior's noise predictions, from one batched evaluation.
 
@@ -59,6 +95,7 @@ class Mix:
     def __call__(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], shot: Shot
     ) -> Float[Tensor, "b c y x"]:
+        asked(self, z_t, t, shot)
         shares = {told: w(t, shot) if callable(w) else w for told, w in self.weights.items()}
         given = {told: w for told, w in shares.items() if _given(w)}
         if not given:
