@@ -21,6 +21,7 @@ import tyro
 
 from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
+from dreamlift.embed import Embed, bring
 from dreamlift.errors import BadInput
 from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
@@ -82,6 +83,12 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
     same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
+    embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
+    files: then the prior's text encoder is not needed."""
+    remedies: bool = True
+    """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
+    end is told either way."""
     explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
@@ -139,13 +146,13 @@ def _continued(error: BadInput, arguments: Sequence[str]) -> str:
 def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
-    if words[:1] in (["generate"], ["image"]) and not {"-h", "--help"} & set(arguments):
+    if words[:1] in (["generate"], ["image"], ["embed"]) and not {"-h", "--help"} & set(arguments):
         refuse_absent(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (
         Annotated[first, tyro.conf.subcommand("generate")]
-        | second | Resume | Evaluate | Data | Image | Export | Train | Doctor
+        | second | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
     )  # fmt: skip
 
     whole: Any = make_dataclass(
@@ -180,7 +187,15 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         if self.explain:
             print(explain(recipe), end="")
             return 0
-        settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
+        if self.embeddings is not None:
+            bring(self.embeddings, self.prior)
+        settings = request(
+            recipe,
+            prior=self.prior,
+            device=self.device,
+            finish=self.finish,
+            remedies=self.remedies,
+        )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)
 

@@ -11,40 +11,19 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-LAYERS = (
-    {
-        "errors",
-        "step",
-        "memory",
-        "diffusion",
-        "schedules",
-        "grammar",
-        "words",
-        "phrases",
-        "geometry",
-        "io",
-        "weights",
-    },
-    {"cameras", "lights"},
-    {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
-    {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "strips", "edit", "generators", "learn", "convert", "export"},
-    {"distil"},
-    {"recipes"},
-    {
-        "cli",
-        "api",
-        "offers",
-        "commands",
-        "playground",
-        "data",
-        "doctor",
-        "reconstruct",
-        "studio",
-        "batch",
-        "evaluate",
-        "__main__",
-    },
+LAYERS = tuple(
+    set(names.split())
+    for names in (
+        "errors step memory diffusion schedules grammar words phrases geometry io weights",
+        "cameras lights",
+        "scene prior views captures posed photographs render",
+        "scenes priors guidance toybox run metrics",
+        "fit observers strips detectors remedies edit generators learn convert export",
+        "distil",
+        "recipes",
+        "cli api offers commands playground showing data doctor embed reconstruct studio "
+        "batch evaluate __main__",
+    )
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
@@ -64,6 +43,8 @@ NEIGHBOURS = {
     ("photographs", "posed"),
     ("observers", "fit"),
     ("strips", "fit"),
+    ("remedies", "detectors"),
+    ("remedies", "fit"),
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
@@ -73,7 +54,10 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
-    ("api", "playground"),
+    ("api", "embed"),
+    ("cli", "embed"),
+    ("commands", "showing"),
+    ("showing", "playground"),
     ("commands", "playground"),
     ("api", "offers"),
     ("cli", "data"),

@@ -13,7 +13,8 @@ from torch import Tensor
 from dreamlift.api import request
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
-from dreamlift.guidance.sketch import DELTA, RADIUS, Sketch, off
+from dreamlift.guidance import sketch as on_sketch
+from dreamlift.guidance.sketch import DELTA, RADIUS, Sketch
 from dreamlift.io.mesh_files import write_mesh
 from dreamlift.priors.oracle import Oracle
 from dreamlift.recipes.latent_nerf import LatentNeRF
@@ -33,20 +34,21 @@ def slab() -> Surface:
     return Surface(vertices, torch.from_numpy(solid.faces.copy()).long(), name="slab")
 
 
-def test_the_cross_entropy_in_closed_form() -> None:
+def check_entropy() -> None:
+    """The cross entropy in closed form."""
     density = torch.tensor([0.0, 1.0, 5.0, 40.0], dtype=torch.float64)
-    out = off(density, torch.zeros(4, dtype=torch.bool))
+    out = on_sketch.off(density, torch.zeros(4, dtype=torch.bool))
     torch.testing.assert_close(out, DELTA * density)
-    inside = off(density, torch.ones(4, dtype=torch.bool))
+    inside = on_sketch.off(density, torch.ones(4, dtype=torch.bool))
     wanted = -torch.log(1 - torch.exp(-DELTA * density[1:]))
     torch.testing.assert_close(inside[1:], wanted)
     assert float(inside[0]) == pytest.approx(-math.log(1e-5))
     leaf = density[1:].clone().requires_grad_()
     which = torch.tensor([True, False, True])
-    assert torch.autograd.gradcheck(lambda x: off(x, which), (leaf,))
+    assert torch.autograd.gradcheck(lambda x: on_sketch.off(x, which), (leaf,))
 
 
-def test_a_sketch_of_a_ball_says_what_a_ball_says() -> None:
+def check_ball() -> None:
     """Inside by the winding number, weights by the distance to its surface."""
     sketch = Sketch.of([ball(0.6)], proximal=0.2, side=31)
     r = sketch.points.norm(dim=-1)
@@ -54,6 +56,11 @@ def test_a_sketch_of_a_ball_says_what_a_ball_says() -> None:
     assert torch.equal(sketch.inside[clear], (r < 0.6)[clear])
     weight = 1 - (-((r - 0.6) ** 2) / (2 * 0.2**2)).exp()
     torch.testing.assert_close(sketch.weight, weight, atol=0.02, rtol=0)
+
+
+def test_a_sketch_in_closed_form() -> None:
+    check_entropy()
+    check_ball()
 
 
 def test_the_loss_is_the_weighted_mean_and_nothing_at_the_surface_counts() -> None:
@@ -64,7 +71,7 @@ def test_the_loss_is_the_weighted_mean_and_nothing_at_the_surface_counts() -> No
     def density(points: Tensor) -> Tensor:
         return 3 * points[:, 0].abs() + 0.1
 
-    per_point = off(density(sketch.points), sketch.inside) * sketch.weight
+    per_point = on_sketch.off(density(sketch.points), sketch.inside) * sketch.weight
     got = sketch.loss(density, rng(3))
     torch.testing.assert_close(got, per_point[which].mean())
     near = Sketch(sketch.points, sketch.inside, torch.zeros_like(sketch.weight))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.prior import Condition
-from dreamlift.priors.flow_words import ClipAndT5, ThreeTowers, load_towers
+from dreamlift.priors.flow_words import load_clip_and_t5, load_three_towers
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.parts import network, placed
 from dreamlift.priors.pixel import best_dtype
@@ -74,17 +74,14 @@ def stable_diffusion_3(
 ) -> Latent:
     """Stable Diffusion 3 or 3.5 from a folder. Raises ValueError, OSError."""
     from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
-    from transformers import CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
     folder = Path(folder)
     dtype = best_dtype(device) if dtype is None else dtype
     made, config = network(
         SD3Transformer2DModel.from_pretrained, folder, "transformer", dtype=dtype
     )
-    clip = (CLIPTokenizer, CLIPTextModelWithProjection)
-    first, second, t5 = load_towers(folder, dtype, clip, clip, (T5Tokenizer, T5EncoderModel))
     vae = load_vae(folder, device)
-    tells = Sentences(ThreeTowers((first, second), t5))
+    tells = Sentences(load_three_towers(folder, dtype))
     size = int(config["sample_size"]) * vae.factor
     return Latent(placed(made, device), ask_sd3, vae, tells, Flow(), "flow", size=size)
 
@@ -102,16 +99,12 @@ def flux(
     `guidance` 1 asks a distilled network for what it would say unguided.
     """
     from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
-    from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
     folder = Path(folder)
     dtype = best_dtype(device) if dtype is None else dtype
     made, config = network(
         FluxTransformer2DModel.from_pretrained, folder, "transformer", dtype=dtype
     )
-    clip, t5 = load_towers(
-        folder, dtype, (CLIPTokenizer, CLIPTextModel), (T5Tokenizer, T5EncoderModel)
-    )
     ask = AskFlux(guidance if config["guidance_embeds"] else None)
-    vae, tells = load_vae(folder, device), Sentences(ClipAndT5(clip, t5))
+    vae, tells = load_vae(folder, device), Sentences(load_clip_and_t5(folder, dtype))
     return Latent(placed(made, device), ask, vae, tells, Flow(), "flow", size=size)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from dreamlift.priors.encoders import ClipWords
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.sdxl import TwoTowers
-from dreamlift.priors.told import Sentences
+from dreamlift.priors.told import changeable
 
 
 def merge_lora(prior: Latent, file: Path, weight: float = 1.0) -> None:
@@ -48,10 +48,10 @@ def merge_lora(prior: Latent, file: Path, weight: float = 1.0) -> None:
 def _networks(prior: Latent) -> list[tuple[Any, str]]:
     """A prior's networks and what a LoRA's keys begin with. Raises ValueError for other kinds."""
     unet: tuple[Any, str] = prior.network, "unet"
-    match prior.tells:
-        case Sentences(text=ClipWords(encoder=encoder)):
+    match changeable(prior.tells):
+        case ClipWords(encoder=encoder):
             return [unet, (encoder, "text_encoder")]
-        case Sentences(text=TwoTowers(towers=((_, first), (_, second)))):
+        case TwoTowers(towers=((_, first), (_, second))):
             return [unet, (first, "text_encoder"), (second, "text_encoder_2")]
         case _:
             raise ValueError("A LoRA can change Stable Diffusion 1.x, 2.x and XL, not this model.")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dreamlift.priors.encoders import ClipWords
 from dreamlift.priors.latent import Latent, stable_diffusion
-from dreamlift.priors.told import Sentences
+from dreamlift.priors.told import changeable
 
 CLIP_WORDS = "cond_stage_model.transformer."
 SCHEDULER: Mapping[str, Any] = {
@@ -74,8 +74,8 @@ def single_file(
     fill(prior.network, unet_weights(state, prior.network.config), "UNet")
     fill(prior.vae.network, _vae(state, prior.vae.network.config), "autoencoder")
     words = {k.removeprefix(CLIP_WORDS): v for k, v in state.items() if k.startswith(CLIP_WORDS)}
-    match prior.tells:
-        case Sentences(text=ClipWords(encoder=encoder)) if words:
+    match changeable(prior.tells) if words else None:
+        case ClipWords(encoder=encoder):
             if not any(key.startswith("text_model.") for key in encoder.state_dict()):
                 words = {key.removeprefix("text_model."): value for key, value in words.items()}
             fill(encoder, words, "text encoder")

@@ -13,6 +13,7 @@ from dreamlift.errors import BadInput
 from dreamlift.io.images import load_image
 from dreamlift.prior import Prior
 from dreamlift.priors.parts import settings, variant
+from dreamlift.priors.pixel import TextEncoder
 
 INDEX = "model_index.json"
 NETWORKS: Mapping[str, tuple[str, ...]] = {
@@ -35,6 +36,8 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "Zero123Pipeline": ("unet", "vae", "image_encoder"),
 }  # fmt: skip
 """The kinds of pipelines that are known, and the parts of each that have weights."""
+TEXT = "text_encoder"
+"""What the names of those parts begin with that read sentences."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
 TOGETHER = ("MVDreamPipeline",)
@@ -59,18 +62,61 @@ def is_pipeline(folder: Path) -> bool:
 def kind(folder: Path) -> str:
     """What kind of pipeline a folder holds. Raises ValueError for one that is not known or whole.
 
-    Nothing heavy is imported or read.
+    Nothing heavy is imported or read. Its text encoders may be missing: `speechless` says so.
     """
     name = str(settings(folder, INDEX).get("_class_name"))
     if name not in NETWORKS:
         raise ValueError(
             f"{folder} holds a {name}, which is not known here; known are {', '.join(NETWORKS)}."
         )
-    for part in ("scheduler", *NETWORKS[name]):
-        settings(folder, f"{part}/{'scheduler_config' if part == 'scheduler' else 'config'}.json")
+    settings(folder, "scheduler/scheduler_config.json")
     for part in NETWORKS[name]:
-        variant(folder / part)
+        if not part.startswith(TEXT):
+            settings(folder, f"{part}/config.json")
+            variant(folder / part)
     return name
+
+
+def speechless(folder: Path) -> str | None:
+    """What its text encoders lack, in a sentence; None where they are whole, or none are read.
+
+    Raises ValueError as `kind`.
+    """
+    for part in NETWORKS[kind(folder)]:
+        if part.startswith(TEXT):
+            try:
+                settings(folder, f"{part}/config.json")
+                variant(folder / part)
+            except ValueError as error:
+                return str(error)
+    return None
+
+
+def words(folder: Path, dtype: torch.dtype) -> TextEncoder | None:
+    """Its text encoders alone, loaded when they are asked; None where they are not known apart."""
+    match kind(folder):
+        case "StableDiffusionXLPipeline":
+            from dreamlift.priors.sdxl import load_two_towers
+
+            return load_two_towers(folder, dtype)
+        case "StableDiffusion3Pipeline":
+            from dreamlift.priors.flow_words import load_three_towers
+
+            return load_three_towers(folder, dtype)
+        case "FluxPipeline":
+            from dreamlift.priors.flow_words import load_clip_and_t5
+
+            return load_clip_and_t5(folder, dtype)
+        case "IFPipeline":
+            from dreamlift.priors.deepfloyd import load_t5_words
+
+            return load_t5_words(folder, dtype)
+        case "StableDiffusionPipeline" | "LatentConsistencyModelPipeline":
+            from dreamlift.priors.encoders import load_clip_words
+
+            return load_clip_words(folder, dtype)
+        case _:
+            return None
 
 
 def weights(folder: Path) -> tuple[int, int]:
@@ -78,17 +124,24 @@ def weights(folder: Path) -> tuple[int, int]:
 
     From the headers of the files that would be loaded. Raises ValueError as `kind`.
     """
+    of = [sized(folder, part) for part in NETWORKS[kind(folder)]]
+    return sum(numbers for numbers, _ in of), sum(size for _, size in of)
+
+
+def sized(folder: Path, part: str) -> tuple[int, int]:
+    """`weights` of one network; of text encoders that are not there, nothing."""
     numbers = size = 0
-    for part in NETWORKS[kind(folder)]:
-        chosen = variant(folder / part) or ""
-        for file in (folder / part).glob("*.safetensors"):
-            if file.name.removesuffix(".safetensors").split("-0")[0].partition(".")[2] != chosen:
-                continue
-            size += file.stat().st_size
-            with file.open("rb") as content:
-                header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
-            header.pop("__metadata__", None)
-            numbers += sum(math.prod(tensor["shape"]) for tensor in header.values())
+    if part.startswith(TEXT) and not (folder / part).is_dir():
+        return 0, 0
+    chosen = variant(folder / part) or ""
+    for file in (folder / part).glob("*.safetensors"):
+        if file.name.removesuffix(".safetensors").split("-0")[0].partition(".")[2] != chosen:
+            continue
+        size += file.stat().st_size
+        with file.open("rb") as content:
+            header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+        header.pop("__metadata__", None)
+        numbers += sum(math.prod(tensor["shape"]) for tensor in header.values())
     return numbers, size
 
 

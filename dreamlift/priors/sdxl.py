@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dreamlift.prior import Condition, Embedding
 from dreamlift.priors.distilled import SCALE, beside_time
-from dreamlift.priors.encoders import tokenized
+from dreamlift.priors.encoders import Later, tokenized
 from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.latent import Latent, load_unet
 from dreamlift.priors.parts import network, settings
@@ -64,8 +64,12 @@ class AskXL:
         )[0]
 
 
-def load_two_towers(folder: Path, dtype: torch.dtype) -> TwoTowers:
-    """Both tokenizers and text encoders of a pipeline. Raises ValueError, OSError."""
+def load_two_towers(folder: Path, dtype: torch.dtype) -> Later:
+    """Both tokenizers and text encoders of a pipeline, when they are needed."""
+    return Later(lambda: _two_towers(folder, dtype))
+
+
+def _two_towers(folder: Path, dtype: torch.dtype) -> TwoTowers:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     towers: list[tuple[Any, Any]] = []

@@ -8,6 +8,7 @@ that wants a picture beside the words, "+FOLDER" a ControlNet.
 """
 
 import hashlib
+import shlex
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,14 @@ from safetensors import SafetensorError
 from dreamlift.errors import BadInput
 from dreamlift.prior import Prior
 from dreamlift.priors import pipelines
+from dreamlift.priors.books import Reader, Shelf
 from dreamlift.priors.embedded import WEIGHTS, embedded
+from dreamlift.priors.encoders import Later, unread
 from dreamlift.priors.homes import borrowed, located
-from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.latent import Latent
+from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import seen
+from dreamlift.priors.told import Sentences
 from dreamlift.words import CONTEXT, split, untextured
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -36,6 +41,8 @@ NEEDED = (
 )
 WEIGHT_FILES = ("unet/*", "scheduler/*", "tower/*", "vocabulary.json")
 PIPELINE_FILES = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
+READERS = ("tokenizer*/*", "text_encoder*/*.json", "text_encoder*/*.safetensors")
+DENOISERS = ("model_index.json", "unet/*", "transformer/*")
 LARGE = 2**28
 """Bytes above which a file is not read whole for its hash."""
 
@@ -92,6 +99,47 @@ class Source:
             raise BadInput(str(error)) from error
         _refuse_long(bare)
 
+    def shelf(self) -> Shelf:
+        """The embeddings that are here of what this prior's text encoder would say."""
+        folder = self.folder
+        files = [file for file in _files(self.name) if file.suffix == ".safetensors"]
+        whole = pipelines.speechless(folder) is None
+        reader = Reader(
+            pipelines.kind(folder),
+            hashed(folder, READERS, files) if whole else "",
+            hashed(folder, DENOISERS, files),
+        )
+        return Shelf(reader, DTYPES[self.dtype])
+
+    def reader(self) -> Later:
+        """Its text encoder without the rest, where that is known apart. Raises BadInput."""
+        folder, dtype = self.folder, DTYPES[self.dtype]
+        alone = None if _files(self.name) else pipelines.words(folder, dtype)
+        later = speech(self.load("cpu")) if alone is None else alone
+        if not isinstance(later, Later):
+            raise BadInput(f"{self.name} reads no sentences that can be kept.")
+        later.shelf = self.shelf()
+        return later
+
+    def refuse_unread(self, texts: Sequence[str], also: Sequence[str] = ()) -> None:
+        """Raise BadInput for sentences, the prompt first, that can be neither read nor found.
+
+        `also`: those of them that do not follow from the prompt.
+        """
+        why = pipelines.speechless(self.folder) if self.open else None
+        if why is None:
+            return
+        shelf = self.shelf()
+        missing = shelf.missing(texts)
+        if missing:
+            words = shlex.join(["dreamlift", "embed", texts[0], "--prior", self.name,
+                                *(["--also", *also] if also else [])])  # fmt: skip
+            raise BadInput(
+                f"{unread(missing)} {why} Looked in {shelf.folder}. Where the text encoder is, "
+                f"`{words} --out words.safetensors` makes them; bring that file here and say "
+                "--embeddings words.safetensors."
+            )
+
     def load(self, device: str) -> Prior:
         """The prior itself. Raises BadInput where its files are not those of the run, or broken."""
         folder, dtype = self.folder, DTYPES[self.dtype]
@@ -105,13 +153,32 @@ class Source:
             )
         try:
             if self.open:
-                return pipelines.load(folder, device=device, dtype=dtype, files=files)
+                prior = pipelines.load(folder, device=device, dtype=dtype, files=files)
+                if (later := speech(prior)) is not None:
+                    later.shelf = self.shelf()
+                return prior
             return embedded(device=device, dtype=dtype, folder=folder)
         except BadInput:
             raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise BadInput(f"The prior in {folder} cannot be loaded: {reason}") from error
+
+
+def speech(prior: object) -> Later | None:
+    """The text encoder of another people's model, where it is one that can be freed."""
+    match prior:
+        case Latent(tells=Sentences(text=Later() as later)) | Pixel(text=Later() as later):
+            return later
+        case _:
+            return None
+
+
+def rehearse(prior: object, texts: Sequence[str]) -> None:
+    """Have a prior's sentences read or found, all at once, and its text encoder freed."""
+    if (later := speech(prior)) is not None:
+        later.read(texts)
+        later.forget()
 
 
 def _refuse_long(text: str) -> None:

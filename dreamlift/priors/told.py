@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.priors.encoders import Later
 from dreamlift.priors.pixel import TextEncoder, counted
 from dreamlift.scene import Rendering, Shot
 
@@ -64,6 +65,17 @@ class Sentences:
 def likeness(told: Condition, z: Tensor) -> dict[str, list[Tensor]] | None:
     """What a UNet with an IP-Adapter (ip_adapter.py) is told besides: each sample's one picture."""
     return {"image_embeds": [told["likeness"][:, None].to(z)]} if "likeness" in told else None
+
+
+def changeable(tells: Tells) -> TextEncoder | None:
+    """The text encoder, for good in memory, where there is one."""
+    match tells:
+        case Sentences(text=Later() as later):
+            return later.changed()
+        case Sentences(text=text):
+            return text
+        case _:
+            return None
 
 
 def shown(shot: Shot) -> Rendering[None]:

@@ -9,19 +9,17 @@ Four choices explain most differences between implementations:
     CFG scale       100 (Imagen)                                `scale`, clean sample clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed from `t_start` to `t_end`
-    cameras         elevation -10 to 90, distance 1 to 1.5,     views.Views, which the prior was
-                    focal .7 to 1.35, jittered                  trained on
+    cameras         elevation -10 to 90, distance 1 to 1.5      views.Views, as in its training
 
-Also in the paper: Shampoo with a rate of 1e-4, an MLP over integrated encodings; orientation weight
-1e-4 to 1e-2, opacity 1e-3 to 5e-3 (ours are mean weights too, re-tuned: distillation's is a sum).
+Also in the paper: Shampoo at a rate of 1e-4, an MLP over integrated encodings, other weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
@@ -121,6 +119,7 @@ class DreamFusion:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        keep: Mapping[str, Checkpointable] | None = None,
     ) -> Field:
         """The same with any guidance of z: other papers change nothing else."""
         scene = self.scene().to(device)
@@ -145,6 +144,7 @@ class DreamFusion:
             self.steps,
             seed=self.seed,
             rates=lambda step: {"all": exponential(step.progress, *self.lr)},
+            keep=keep or {},
         )
         fit(stage, run, observers)
         return scene

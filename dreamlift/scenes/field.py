@@ -209,6 +209,15 @@ class Field(Scene[RayIntegrals]):
         field.occupied.copy_(like.occupied)
         return field
 
+    def revive(self) -> None:
+        """Begin again in place: a grid as DreamFusion's blob, a network as it was drawn."""
+        if isinstance(self.body, Grid):
+            n, levels = len(self.body.dense()), len(self.body.levels)
+            fresh = Field(init="blob", resolution=n, levels=levels)
+        else:
+            fresh = Field(body="frequencies")
+        self.load_state_dict(fresh.state_dict())
+
     def dense(self, resolution: int = 65) -> Float[Tensor, "x y z 4"]:
         """Raw density and colour logits on a grid (render/grid.py): its own, where it is one."""
         with torch.no_grad():
