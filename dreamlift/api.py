@@ -47,7 +47,7 @@ from dreamlift.io.images import save_png
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import Bar, standard
-from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
+from dreamlift.offers import Compared, Recipe, check_numbers, kind, name_of, recipe_of
 from dreamlift.playground import Picture
 from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.comparer import Comparer, comparer_of
@@ -56,6 +56,7 @@ from dreamlift.recipes import Name, Preset
 from dreamlift.run import Run, run_folder
 from dreamlift.scene import Shot
 from dreamlift.strips import Strips
+from dreamlift.within import loaded, plan_for
 
 REPORT = "report.json"
 """Written last, beside the asset's files: what was made, or why nothing was."""
@@ -70,11 +71,15 @@ class Request:
     prior: Source | Comparer
     device: str
     finish: Finish
+    memory: str = ""
+    """What the prior may take of it, "8G"; empty: whatever it takes."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
         numbers = asdict(self.recipe)
         rest = {"prior": asdict(self.prior), "device": self.device, "finish": asdict(self.finish)}
+        if self.memory:
+            rest["memory"] = self.memory
         return {"recipe": name_of(self.recipe), **numbers, **rest}
 
     @staticmethod
@@ -84,6 +89,7 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
+            memory = str(config.pop("memory", ""))
             recipe = from_json(kind(name), config)
             followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
@@ -91,6 +97,7 @@ class Request:
                 from_json(followed, prior),
                 str(device),
                 from_json(Finish, finish),
+                memory,
             )
         except BadInput:
             raise
@@ -110,10 +117,14 @@ def request(
     prior: str | Path = "embedded",
     device: str = "auto",
     finish: Finish | None = None,
+    memory: str = "",
 ) -> Request:
-    """Check all that can be checked without a network. Raises BadInput."""
+    """Check all that can be checked without a network. Raises BadInput.
+
+    `memory`: what the prior may take of it, such as "8G"; whether it can is planned here.
+    """
     finish = finish or Finish()
-    _check_numbers(recipe)
+    check_numbers(recipe)
     check_finish(finish)
     device = device_named(device)
     compared = isinstance(recipe, Compared)
@@ -121,7 +132,8 @@ def request(
     source.check(recipe.prompt)
     if isinstance(source, Source):
         source.refuse_unread(sentences_of(recipe), own_of(recipe))
-    return Request(recipe, source, device, finish)
+    plan_for(recipe, source, memory, device)
+    return Request(recipe, source, device, finish, memory)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -157,7 +169,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     memory.keep()
     try:
         recipe, device = request.recipe, device_named(request.device)
-        prior = request.prior.load(device)
+        prior = loaded(recipe, request.prior, request.memory, device)
         rehearse(prior, sentences_of(recipe))
         if isinstance(recipe, Compared):
             assert isinstance(prior, Aligner)
@@ -357,28 +369,6 @@ def _looked_at(
     source.check(prompt)
     source.refuse_unread([prompt, ""])
     return source.load(device), device
-
-
-def _check_numbers(recipe: Recipe) -> None:
-    """Counts are at least 1, all else is finite and not negative, noise levels are ranges."""
-    for name, value in asdict(recipe).items():
-        if isinstance(value, bool | str):
-            continue
-        least = 1 if isinstance(value, int) and name != "seed" else 0
-        parts: tuple[float, ...] = value if isinstance(value, tuple) else (value,)
-        if not all(least <= part < 2**62 for part in parts):
-            raise BadInput(f"The {name} must be at least {least}; {_said(parts)} was asked for.")
-        if name == "lr" and not all(parts):
-            raise BadInput(f"The lr must be above 0; {_said(parts)} was asked for.")
-        if name.startswith("t_") and not (parts[0] <= parts[-1] <= 1):
-            raise BadInput(
-                f"The {name} must be two noise levels from 0 to 1, the lower first; "
-                f"{_said(parts)} was asked for."
-            )
-
-
-def _said(parts: tuple[float, ...]) -> str:
-    return " ".join(f"{part:g}" for part in parts)
 
 
 def _compare_versions(run: Run) -> None:

@@ -83,6 +83,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
     same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
+    memory: Annotated[str, tyro.conf.arg(metavar="SIZE")] = ""
+    """What the prior may take of the device's memory, such as 8G: the fastest way that fits is
+    chosen (`dreamlift doctor --prior sd21 --memory 8G` shows it); by default whatever it takes."""
     embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
     files: then the prior's text encoder is not needed."""
@@ -186,7 +189,9 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             return 0
         if self.embeddings is not None:
             bring(self.embeddings, self.prior)
-        settings = request(recipe, prior=self.prior, device=self.device, finish=self.finish)
+        settings = request(
+            recipe, prior=self.prior, device=self.device, finish=self.finish, memory=self.memory
+        )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)
 
