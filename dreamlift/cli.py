@@ -77,7 +77,7 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """The diffusion model to follow: `embedded`; sd15, sd21, sdxl, if ... where downloaded
     (`dreamlift doctor --prior sd21` says more); or a folder of a pipeline."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
     out: Folder = None
     """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0

@@ -68,7 +68,7 @@ class Image:
     prior: str = "embedded"
     """The diffusion model: `embedded`, sd15, sd21, sdxl, if ..., or a folder."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """With --optimise, every so many steps: what the guidance asks its prior (the picture, with
     noise, what is guessed of it at once, and by a short DDIM), in OUT-previews/. 0: none."""
