@@ -38,7 +38,7 @@ from dreamlift.io.atomic import atomic
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
-from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
+from dreamlift.offers import Compared, Recipe, check_numbers, kind, name_of, recipe_of
 from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
@@ -47,6 +47,7 @@ from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.remedies import Hopeless, Remedies, told
 from dreamlift.run import Run, run_folder
 from dreamlift.strips import Strips
+from dreamlift.within import loaded, plan_for
 
 REPORT = "report.json"
 """Written last, beside the asset's files: what was made, or why nothing was."""
@@ -65,6 +66,8 @@ class Request:
     """Whether empty scenes and second faces are looked for on the way, and remedied."""
     pilot: int = 1
     """Seeds, from the recipe's on, that begin; the best goes on (pilots.py)."""
+    memory: str = ""
+    """What the prior may take of it, "8G"; empty: whatever it takes."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
@@ -78,6 +81,8 @@ class Request:
             rest["remedies"] = False
         if self.pilot > 1:
             rest["pilot"] = self.pilot
+        if self.memory:
+            rest["memory"] = self.memory
         return {"recipe": name_of(self.recipe), **numbers, **rest}
 
     @staticmethod
@@ -90,6 +95,7 @@ class Request:
             remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
             if type(remedies) is not bool or type(pilot) is not int:
                 raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
+            memory = str(config.pop("memory", ""))
             recipe = from_json(kind(name), config)
             followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
@@ -99,6 +105,7 @@ class Request:
                 from_json(Finish, finish),
                 remedies,
                 pilot,
+                memory,
             )
         except BadInput:
             raise
@@ -120,10 +127,14 @@ def request(
     finish: Finish | None = None,
     remedies: bool = True,
     pilot: int = 1,
+    memory: str = "",
 ) -> Request:
-    """Check all that can be checked without a network. Raises BadInput."""
+    """Check all that can be checked without a network. Raises BadInput.
+
+    `memory`: what the prior may take of it, such as "8G"; whether it can is planned here.
+    """
     finish = finish or Finish()
-    _check_numbers(recipe)
+    check_numbers(recipe)
     if isinstance(recipe, LatentNeRF):
         recipe.guide()
     check_finish(finish)
@@ -135,7 +146,8 @@ def request(
         source.refuse_unread(sentences_of(recipe), own_of(recipe))
     if pilot != 1:
         pilots.check(recipe.prompt, pilot, world=not source.open)
-    return Request(recipe, source, device, finish, remedies, pilot)
+    plan_for(recipe, source, memory, device)
+    return Request(recipe, source, device, finish, remedies, pilot, memory)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -171,7 +183,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     memory.keep()
     try:
         device = device_named(request.device)
-        model: Any = request.prior.load(device)
+        model: Any = loaded(request.recipe, request.prior, request.memory, device)
         world = not request.prior.open
         rehearse(model, sentences_of(request.recipe))
 
@@ -346,28 +358,6 @@ def export_again(
     if asset is not None and finish == request.finish:
         return asset.save(out, format=format)
     return write(request.recipe.made(run), out, format=format, finish=finish)
-
-
-def _check_numbers(recipe: Recipe) -> None:
-    """Counts are at least 1, all else is finite and not negative, noise levels are ranges."""
-    for name, value in asdict(recipe).items():
-        if isinstance(value, bool | str):
-            continue
-        least = 1 if isinstance(value, int) and name != "seed" else 0
-        parts: tuple[float, ...] = value if isinstance(value, tuple) else (value,)
-        if not all(least <= part < 2**62 for part in parts):
-            raise BadInput(f"The {name} must be at least {least}; {_said(parts)} was asked for.")
-        if name == "lr" and not all(parts):
-            raise BadInput(f"The lr must be above 0; {_said(parts)} was asked for.")
-        if name.startswith("t_") and not (parts[0] <= parts[-1] <= 1):
-            raise BadInput(
-                f"The {name} must be two noise levels from 0 to 1, the lower first; "
-                f"{_said(parts)} was asked for."
-            )
-
-
-def _said(parts: tuple[float, ...]) -> str:
-    return " ".join(f"{part:g}" for part in parts)
 
 
 def _compare_versions(run: Run) -> None:

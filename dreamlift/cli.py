@@ -77,12 +77,15 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     """The diffusion model to follow: `embedded`; sd15, sd21, sdxl, if ... where downloaded
     (`dreamlift doctor --prior sd21` says more); or a folder of a pipeline."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
     out: Folder = None
     """The run's own folder; by default runs/RECIPE/PROMPT-HASH, one for each set of settings."""
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
     same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
+    memory: Annotated[str, tyro.conf.arg(metavar="SIZE")] = ""
+    """What the prior may take of the device's memory, such as 8G: the fastest way that fits is
+    chosen (`dreamlift doctor --prior sd21 --memory 8G` shows it); by default whatever it takes."""
     embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
     files: then the prior's text encoder is not needed."""
@@ -199,6 +202,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             finish=self.finish,
             remedies=self.remedies,
             pilot=self.pilot,
+            memory=self.memory,
         )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)

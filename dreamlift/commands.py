@@ -68,7 +68,7 @@ class Image:
     prior: str = "embedded"
     """The diffusion model: `embedded`, sd15, sd21, sdxl, if ..., or a folder."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """With --optimise, every so many steps: what the guidance asks its prior (the picture, with
     noise, what is guessed of it at once, and by a short DDIM), in OUT-previews/. 0: none."""
@@ -191,8 +191,12 @@ class Doctor:
     """Where runs would be written."""
     prior: str = "embedded"
     """The diffusion model to ask about: whether it is here, its licence, and whether it fits."""
+    memory: Annotated[str, tyro.conf.arg(metavar="SIZE")] = ""
+    """Show how a step of it would be taken in so much memory, such as 8G."""
+    device: str = "auto"
+    """Where it would be: auto, cpu, mps, cuda or cuda:N."""
 
     def run(self) -> int:
         from dreamlift.doctor import examine
 
-        return 0 if examine(self.runs, self.prior) else 1
+        return 0 if examine(self.runs, self.prior, self.memory, self.device) else 1

@@ -26,6 +26,7 @@ from dreamlift.priors.embedded import WEIGHTS
 from dreamlift.priors.homes import KNOWN, Absent, caches, download, located
 from dreamlift.priors.pixel import best_dtype, native_bf16
 from dreamlift.priors.source import device_named, source_of
+from dreamlift.priors.thrift import planned
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
 
@@ -51,13 +52,15 @@ class Finding:
     good: bool = True  # False: `generate` does not work without it
 
 
-def examine(runs: Path, prior: str = "embedded") -> bool:
+def examine(
+    runs: Path, prior: str = "embedded", memory_size: str = "", device: str = "auto"
+) -> bool:
     """Print the table; whether `generate` works here with that prior."""
     table = Table("", "found", "what to do", title="dreamlift doctor", title_justify="left")
     for column in table.columns:
         column.overflow = "fold"
     good = True
-    for finding in findings(runs, prior):
+    for finding in findings(runs, prior, memory_size, device):
         table.add_row(*map(Text, (finding.what, finding.found, finding.advice)))
         good = good and finding.good
     Console().print(table)
@@ -66,10 +69,12 @@ def examine(runs: Path, prior: str = "embedded") -> bool:
     return good
 
 
-def findings(runs: Path, prior: str = "embedded") -> Iterator[Finding]:
-    """Everything that is looked at, as it is found."""
+def findings(
+    runs: Path, prior: str = "embedded", memory_size: str = "", device: str = "auto"
+) -> Iterator[Finding]:
+    """Everything that is looked at, as it is found. Raises BadInput for no such device."""
     memory.keep()
-    device = device_named("auto")
+    device = device_named(device)
     version = _version("dreamlift")
     yield Finding("dreamlift", "run from its source" if version == "missing" else version)
     system = f"{platform.system()} {platform.machine()}"
@@ -84,6 +89,18 @@ def findings(runs: Path, prior: str = "embedded") -> Iterator[Finding]:
         yield _prior(device)
     else:
         yield from _other(prior, device)
+    if memory_size:
+        yield _planned(prior, memory_size, device)
+
+
+def _planned(prior: str, size: str, device: str) -> Finding:
+    """How a step is taken in so much memory."""
+    what = f"a step in {size}"
+    try:
+        plan = planned(source_of(prior, device), size, device)
+    except BadInput as error:
+        return Finding(what, "no way", str(error).partition(":")[0], good=False)
+    return Finding(what, "; ".join(plan.why), f"--memory {size}")
 
 
 def _processor() -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TypeAlias, cast, get_args
 
+from dreamlift.errors import BadInput
 from dreamlift.recipes import Name, Preset
 from dreamlift.recipes.clip_mesh import CLIPMesh
 from dreamlift.recipes.csd import CSD
@@ -102,3 +103,25 @@ def _meanings(recipe: type[Recipe]) -> dict[str, str]:
             case _:
                 pass
     return found
+
+
+def check_numbers(recipe: Recipe) -> None:
+    """Raise BadInput: counts are at least 1, all else finite and not negative, t a range."""
+    for name, value in asdict(recipe).items():
+        if isinstance(value, bool | str):
+            continue
+        least = 1 if isinstance(value, int) and name != "seed" else 0
+        parts: tuple[float, ...] = value if isinstance(value, tuple) else (value,)
+        if not all(least <= part < 2**62 for part in parts):
+            raise BadInput(f"The {name} must be at least {least}; {_said(parts)} was asked for.")
+        if name == "lr" and not all(parts):
+            raise BadInput(f"The lr must be above 0; {_said(parts)} was asked for.")
+        if name.startswith("t_") and not (parts[0] <= parts[-1] <= 1):
+            raise BadInput(
+                f"The {name} must be two noise levels from 0 to 1, the lower first; "
+                f"{_said(parts)} was asked for."
+            )
+
+
+def _said(parts: tuple[float, ...]) -> str:
+    return " ".join(f"{part:g}" for part in parts)

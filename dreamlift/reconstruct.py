@@ -91,7 +91,7 @@ class Reconstruct:
     """Radius of the scene, as a share of the cameras' mean distance from what they look at; by
     default what the silhouettes of cut-out objects leave, else 1."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
     out: Annotated[Path | None, Metavar(metavar="FOLDER")] = None
     """The run's own folder; by default runs/reconstruct/FOLDER-HASH."""
 

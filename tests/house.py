@@ -21,8 +21,8 @@ LAYERS = tuple(
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
-        "cli api offers commands playground showing pilots data doctor embed reconstruct studio "
-        "batch evaluate __main__",
+        "cli api offers commands playground showing pilots data doctor embed within "
+        "reconstruct studio batch evaluate __main__",
     )
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
@@ -55,6 +55,7 @@ NEIGHBOURS = {
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
     ("api", "embed"),
+    ("api", "within"),
     ("cli", "embed"),
     ("api", "pilots"),
     ("commands", "showing"),

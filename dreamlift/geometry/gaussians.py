@@ -67,7 +67,7 @@ def quaternion(R: Float[Tensor, "3 3"]) -> Float[Tensor, "4"]:
 
     The eigenvector to the greatest eigenvalue of Bar-Itzhack's matrix (2000).
     """
-    (a, b, c), (d, e, f), (g, h, i) = R.double().tolist()
+    (a, b, c), (d, e, f), (g, h, i) = R.cpu().double().tolist()
     K = torch.tensor(
         [
             [a + e + i, h - f, c - g, d - b],

@@ -42,7 +42,9 @@ class PDS:
         self, schedule: Schedule, t: Float[Tensor, " b"]
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """psi and chi, from Eq. 7 of DDPM (arXiv:2006.11239): mu = c0 z_hat + c1 z_t."""
-        exact = t.double()  # psi is a small difference of numbers near 1
+        exact = (
+            t.cpu() if t.device.type == "mps" else t
+        ).double()  # psi is a small difference of numbers near 1
         alpha, sigma = schedule.alpha(exact), schedule.sigma(exact)
         s, before = (schedule.snap((exact - n * ENTRY).clamp_min(0)) for n in (self.stride, 1))
         alpha_s, variance_s = schedule.alpha(s), schedule.sigma(s) ** 2

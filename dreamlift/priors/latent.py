@@ -62,6 +62,8 @@ class Latent:
         self.size, self.views, self.factor = size, views, vae.factor
         self.dtype: torch.dtype = network.dtype
         self.device: torch.device = network.device
+        self.one_by_one = False
+        """Whether the network is asked each condition alone, which takes less memory."""
 
     def encode(
         self, x: Float[Tensor, "b h w 3"], rng: torch.Generator | None = None
@@ -89,6 +91,8 @@ class Latent:
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
     ) -> tuple[Float[Tensor, "b c y x"], ...]:
         """What the network says; all conditions in one batch, in z_t's dtype."""
+        if self.one_by_one and conditions[1:]:
+            return tuple(out for told in conditions for out in self.predict(z_t, t, told))
         n, channels = len(conditions), z_t.shape[1]
         told = {key: torch.cat([each[key] for each in conditions]) for key in conditions[0]}
         time = self.schedule.index(t) if isinstance(self.schedule, Table) else t

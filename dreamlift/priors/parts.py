@@ -5,7 +5,9 @@ libraries would fill it with random numbers and say so in a log.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,19 @@ from torch import nn
 
 WEIGHT_NAMES = ("diffusion_pytorch_model", "model")
 """What diffusers and transformers call the files of a network's weights."""
+
+
+_HOLLOW: ContextVar[bool] = ContextVar("hollow", default=False)
+
+
+@contextmanager
+def hollow() -> Generator[None]:
+    """Within: networks are made as their config.json says, without reading their weights."""
+    token = _HOLLOW.set(True)
+    try:
+        yield
+    finally:
+        _HOLLOW.reset(token)
 
 
 def settings(folder: Path, name: str) -> Mapping[str, Any]:
@@ -56,9 +71,14 @@ def network(
 ) -> tuple[Any, Mapping[str, Any]]:
     """A frozen network of a pipeline, on the CPU, and its config.json.
 
-    `load` is its class's `from_pretrained`. Raises ValueError where a weight is missing.
+    `load` is its class's `from_pretrained`. Raises ValueError where a weight is missing. Within
+    `hollow()` it has shapes alone, on torch's meta device.
     """
     config = settings(folder, f"{part}/config.json")
+    if _HOLLOW.get():
+        with torch.device("meta"):
+            empty = cast(nn.Module, cast(Any, load).__self__.from_config(dict(config)))
+        return nn.Module.to(empty, dtype).requires_grad_(False).eval(), config
     made, report = load(
         str(folder / part),
         variant=variant(folder / part),

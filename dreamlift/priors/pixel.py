@@ -142,6 +142,8 @@ class Pixel:
         self.cameras: Literal["always", "named", "never"] = cameras
         config: Mapping[str, Any] = unet.config
         self.device: torch.device = unet.device
+        self.one_by_one = False
+        """Whether the network is asked each condition alone, which takes less memory."""
         self.unshuffle = config["in_channels"] == 12
         self.size: int = int(config["sample_size"]) * (2 if self.unshuffle else 1)
         self.sees_cameras = config["class_embed_type"] == "projection"
@@ -193,6 +195,8 @@ class Pixel:
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
     ) -> tuple[Float[Tensor, "b c y x"], ...]:
         """What the network says, eps or v; all conditions in one batch, in z_t's dtype."""
+        if self.one_by_one and conditions[1:]:
+            return tuple(out for told in conditions for out in self.predict(z_t, t, told))
         n, channels = len(conditions), z_t.shape[1]
         told = {key: torch.cat([c[key] for c in conditions]) for key in conditions[0]}
         clock = self.clock * t

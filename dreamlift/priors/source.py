@@ -276,13 +276,22 @@ def _pieces(file: Path) -> Iterator[bytes]:
 
 
 def device_named(name: str) -> str:
-    """ "cpu", "cuda" or "cuda:N" for these, and the best there is for "auto". Raises BadInput."""
+    """A device as torch names it: "cpu", "mps", "cuda" or "cuda:N"; "auto" is CUDA, else the CPU.
+
+    Raises BadInput for one that is not here.
+    """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda" if count else "cpu"
     kind, colon, index = name.partition(":")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise BadInput(
+                "There is no device 'mps' here: torch sees no Apple GPU. Choose auto or cpu."
+            )
+        return name
     if name != "cpu" and (kind != "cuda" or (colon and not index.isdecimal())):
-        raise BadInput(f"There is no device {name!r}. Choose auto, cpu, cuda or cuda:N.")
+        raise BadInput(f"There is no device {name!r}. Choose auto, cpu, mps, cuda or cuda:N.")
     if kind == "cuda" and int(index or 0) >= count:
         have = f"{count} CUDA device(s), counted from 0" if count else "no CUDA device"
         raise BadInput(f"There is no device {name!r} here: torch sees {have}. Choose auto or cpu.")

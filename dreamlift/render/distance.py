@@ -22,7 +22,8 @@ def signed_distance(
     points: Float[Tensor, "n 3"], vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]
 ) -> Float[Tensor, " n"]:
     """World units, by the fast twin where it can (single precision), else by the reference."""
-    if points.dtype == torch.float32 and has_warp():
+    ours = points.dtype == torch.float32 and points.device.type in ("cpu", "cuda")
+    if ours and has_warp():
         from dreamlift.render.distance_warp import signed_distance_warp
 
         return signed_distance_warp(points, vertices, faces)

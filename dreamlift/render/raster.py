@@ -66,8 +66,8 @@ def interpolate(
 
 
 def fast(x: Float[Tensor, "..."]) -> bool:
-    """Whether the Warp twin takes such a tensor: single precision, and Warp is installed."""
-    return x.dtype == torch.float32 and _warp_installed()
+    """Whether the Warp twin takes such a tensor: single precision, on a CPU or CUDA; installed."""
+    return x.dtype == torch.float32 and x.device.type in ("cpu", "cuda") and _warp_installed()
 
 
 @cache

@@ -42,7 +42,8 @@ def raycast(
     faces: Int[Tensor, "f 3"],
 ) -> Hits:
     """Nearest hits, by the fast twin where it can (single precision), else by the reference."""
-    if origins.dtype == torch.float32 and has_warp():
+    ours = origins.dtype == torch.float32 and origins.device.type in ("cpu", "cuda")
+    if ours and has_warp():
         from dreamlift.render.raycast_warp import raycast_warp
 
         return raycast_warp(origins, directions, vertices, faces)

@@ -256,8 +256,10 @@ def _warp_installed() -> bool:
 
 
 def fastest(footprints: Footprints) -> Composite:
-    """The twin for these tensors: Warp for single precision, torch for anything else."""
-    if footprints.center.dtype != torch.float32 or not _warp_installed():
+    """The twin for these tensors: Warp for single precision, torch for anything else, as on MPS."""
+    center = footprints.center
+    other = center.dtype != torch.float32 or center.device.type not in ("cpu", "cuda")
+    if other or not _warp_installed():
         return composite
     from dreamlift.render import splat_warp
 

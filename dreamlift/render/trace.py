@@ -74,8 +74,9 @@ class Traced:
 def trace(program: Program, scene: Int[Tensor, " b"], cameras: Cameras) -> Traced:
     """The scenes `program[scene]` as their cameras see them, by the fastest twin there is."""
     check(scene, cameras)
-    on_cpu = cameras.K.device.type == "cpu"
-    if cameras.K.dtype == torch.float32 and has_warp(warn=on_cpu):
+    device = cameras.K.device.type
+    ours = cameras.K.dtype == torch.float32 and device in ("cpu", "cuda")
+    if ours and has_warp(warn=device == "cpu"):
         from dreamlift.render.trace_warp import trace_warp
 
         return trace_warp(program, scene, cameras)

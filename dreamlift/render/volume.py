@@ -247,12 +247,13 @@ def _warp_installed() -> bool:
 
 
 def fastest(grid: Float[Tensor, "x y z 4"], rays: Rays) -> MarchGrid:
-    """The twin for these tensors: Warp for single precision, torch for anything else.
+    """The twin for these tensors: Warp for single precision, torch for anything else, as on MPS.
 
     Only torch gives gradients to the cameras.
     """
     moving = rays.first.requires_grad or rays.directions.requires_grad
-    if grid.dtype != torch.float32 or moving or not _warp_installed():
+    other = grid.dtype != torch.float32 or grid.device.type not in ("cpu", "cuda")
+    if other or moving or not _warp_installed():
         return march_grid
     from dreamlift.render import volume_warp
 
