@@ -42,6 +42,7 @@ from dreamlift.evaluate.truths import true_parts
 from dreamlift.export import key_light
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.points import scatter
 from dreamlift.geometry.smooth import chamfer
 from dreamlift.io.images import contact_sheet, save_png
@@ -171,11 +172,9 @@ def diversity(clip: Clip, seeds: Sequence[Tensor]) -> float | None:
     return float(1 - torch.stack(pairs).mean())
 
 
-def beside(folder: Path, prompt: str, clip_seen: list[Tensor]) -> dict[str, float]:
-    """What is measured of an object's file."""
-    parts = read_mesh(folder / "asset.glb")
+def beside(parts: Sequence[Surface], prompt: str) -> dict[str, float]:
+    """What is measured of an object beside true ones."""
     color, alpha = pictures(Mesh(parts))
-    clip_seen.append(color)
     rng = torch.Generator().manual_seed(0)
     points = scatter(parts, 2000, rng).position
     far, true = list[float](), list[float]()
@@ -228,7 +227,9 @@ def compare(name: str, choices: argparse.Namespace, prior: Prior, clip: Clip) ->
             if reason is not None:
                 empty[folder] = reason
                 continue
-            for key, value in beside(folder, prompt, seeds).items():
+            parts = read_mesh(folder / "asset.glb")
+            seeds.append(pictures(Mesh(parts))[0])
+            for key, value in beside(parts, prompt).items():
                 row[key].append(value)
         row["diversity"].append(diversity(clip, seeds))
     judged = evaluate(runs, choices.out / f"{slug(name)}.json", baselines=False, empty=empty)

@@ -20,6 +20,7 @@ from typing import Any
 from dreamlift import memory, pilots
 from dreamlift.convert import check_finish
 from dreamlift.detectors import examiner
+from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.export import (
     FILES,
@@ -37,12 +38,13 @@ from dreamlift.io.atomic import atomic
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
-from dreamlift.offers import Recipe, kind, name_of, recipe_of
+from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
+from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.clip import embedded_clip
-from dreamlift.priors.source import Source, device_named, source_of
+from dreamlift.priors.comparer import Comparer, comparer_of
+from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
-from dreamlift.recipes.clip_mesh import CLIPMesh
-from dreamlift.recipes.dreamfields import DreamFields
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.remedies import Hopeless, Remedies, told
 from dreamlift.run import Run, run_folder
 from dreamlift.strips import Strips
@@ -57,7 +59,7 @@ class Request:
     """All that decides what a run makes."""
 
     recipe: Recipe
-    prior: Source
+    prior: Source | Comparer
     device: str
     finish: Finish
     remedies: bool = True
@@ -89,9 +91,11 @@ class Request:
             remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
             if type(remedies) is not bool or type(pilot) is not int:
                 raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
+            recipe = from_json(kind(name), config)
+            followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
-                from_json(kind(name), config),
-                from_json(Source, prior),
+                recipe,
+                from_json(followed, prior),
                 str(device),
                 from_json(Finish, finish),
                 remedies,
@@ -121,10 +125,15 @@ def request(
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
     _check_numbers(recipe)
+    if isinstance(recipe, LatentNeRF):
+        recipe.guide()
     check_finish(finish)
     device = device_named(device)
-    source = source_of(prior, device)
+    compared = isinstance(recipe, Compared)
+    source = comparer_of(prior, device) if compared else source_of(prior, device)
     source.check(recipe.prompt)
+    if isinstance(source, Source):
+        source.refuse_unread(sentences_of(recipe), own_of(recipe))
     if pilot != 1:
         pilots.check(recipe.prompt, pilot, world=not source.open)
     return Request(recipe, source, device, finish, remedies, pilot)
@@ -162,18 +171,18 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     _compare_versions(run)
     memory.keep()
     try:
-        device, clip = (
-            device_named(request.device),
-            isinstance(request.recipe, DreamFields | CLIPMesh),
-        )
-        load = request.prior.load_aligner if clip else request.prior.load
-        model: Any = load(device)
-        world = not request.prior.open
+        device, world = device_named(request.device), not request.prior.open
+        prior = request.prior.load(device)
+        rehearse(prior, sentences_of(request.recipe))
 
         def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
             examine = examiner(recipe.prompt, world=world)
             watch = [*observers, Remedies(examine, act=request.remedies), *more]
-            return recipe.run(run, model, watch, device=device)
+            if isinstance(recipe, Compared):
+                assert isinstance(prior, Aligner)
+                return recipe.run(run, prior, watch, device=device)
+            assert isinstance(prior, Prior)
+            return recipe.run(run, prior, watch, device=device)
 
         scene = begin(run, _piloted(run, request, begin))
         log.info("cutting the surface, baking its colours, filming it ...")
@@ -299,7 +308,7 @@ def watching(
     observers = standard() if observers is None else observers
     if previews == 0:
         return observers
-    if isinstance(recipe, DreamFields | CLIPMesh):
+    if isinstance(recipe, Compared):
         raise BadInput(
             f"{name_of(recipe)} follows CLIP and asks no diffusion prior, so there is nothing to "
             "preview of its guidance. Leave --previews out, or choose another recipe."

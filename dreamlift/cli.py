@@ -21,6 +21,7 @@ import tyro
 
 from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
+from dreamlift.embed import Embed, bring
 from dreamlift.errors import BadInput
 from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
@@ -85,6 +86,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     pilot: int = 1
     """Begin with so many seeds, from --seed on, and go on with the one that is most like the
     prompt by the embedded CLIP after 30 % of its first stage."""
+    embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
+    files: then the prior's text encoder is not needed."""
     remedies: bool = True
     """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
     end is told either way."""
@@ -145,13 +149,13 @@ def _continued(error: BadInput, arguments: Sequence[str]) -> str:
 def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
-    if words[:1] in (["generate"], ["image"]) and not {"-h", "--help"} & set(arguments):
+    if words[:1] in (["generate"], ["image"], ["embed"]) and not {"-h", "--help"} & set(arguments):
         refuse_absent(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (
         Annotated[first, tyro.conf.subcommand("generate")]
-        | second | Resume | Evaluate | Data | Image | Export | Train | Doctor
+        | second | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
     )  # fmt: skip
 
     whole: Any = make_dataclass(
@@ -186,6 +190,8 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         if self.explain:
             print(explain(recipe), end="")
             return 0
+        if self.embeddings is not None:
+            bring(self.embeddings, self.prior)
         settings = request(
             recipe,
             prior=self.prior,

@@ -1,6 +1,7 @@
 """From one representation to another, as pure functions; their number is the page's contents.
 
-    volume    -> mesh       extract          marching cubes at the level of its silhouettes, baked
+    volume    -> mesh       extract          marching cubes at the level of its silhouettes, baked;
+                                             of a field of distances, at their zero level
     Gaussians -> volume     geometry.voxels.voxelise
     Gaussians -> mesh       of_gaussians     cut where half of the light no longer arrives, baked
     DMTet     -> mesh       of_tetrahedra
@@ -31,7 +32,7 @@ from dreamlift.geometry.isosurface import (
 )
 from dreamlift.geometry.mesh import Surface, area, components, select, simplify, vertex_normals
 from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
-from dreamlift.geometry.voxels import Volume, Voxels, buried, voxelise
+from dreamlift.geometry.voxels import Distances, Volume, Voxels, buried, voxelise
 from dreamlift.render.distance import signed_distance
 from dreamlift.scenes.tetrahedra import Tetrahedra
 
@@ -40,7 +41,8 @@ CHUNK = 1 << 18
 SPECK = 0.01
 """Share of a mesh's area below which a piece of it is left out."""
 GRAIN = 0.4
-"""Gaussians are smooth: they are blurred over this share of what a density is (Finish.smooth)."""
+"""Gaussians and distances are smooth: they are blurred over this share of what a density is
+(Finish.smooth)."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,30 @@ def check_finish(finish: Finish) -> None:
 def cut(volume: Volume, finish: Finish) -> Isosurface:
     """The surface of a volume: what has its silhouettes (isosurface.py).
 
-    Raises DegenerateError where the density holds no object.
+    Of a field of distances, its zero level. Raises DegenerateError where there is no object.
     """
     reach = float(volume.bounds.abs().max())
     side = finish.resolution
-    points = grid_points(side, reach)
-    density = torch.cat(
-        [volume.density(p.to(volume.bounds)).cpu().float() for p in points.split(CHUNK)]
-    )
-    return isosurface(density.reshape(side, side, side), reach, smooth=finish.smooth)
+
+    def sampled(
+        of: Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]],
+    ) -> Float[Tensor, "n n n"]:
+        points = grid_points(side, reach).split(CHUNK)
+        values = torch.cat([of(p.to(volume.bounds)).cpu().float() for p in points])
+        return values.reshape(side, side, side)
+
+    if not isinstance(volume, Distances):
+        return isosurface(sampled(volume.density), reach, smooth=finish.smooth)
+    blur = GRAIN * finish.smooth / (2 * reach / (side - 1))
+    found = isosurface(smoothed(-sampled(volume.distance), blur), reach, level=0.0)
+    return replace(found, reach=volume.reach)
+
+
+def smoothed(values: Float[Tensor, "n n n"], width: float) -> Float[Tensor, "n n n"]:
+    """Blurred by a Gaussian of a standard deviation in cells."""
+    from scipy.ndimage import gaussian_filter
+
+    return torch.from_numpy(gaussian_filter(values.numpy(), width))
 
 
 @torch.no_grad()
@@ -110,8 +127,6 @@ def cut_gaussians(gaussians: Gaussians, finish: Finish) -> tuple[Voxels, Isosurf
     Not by silhouettes, as Gaussians that lie along a surface look thick from the side. Raises
     DegenerateError where nothing is half opaque.
     """
-    from scipy.ndimage import gaussian_filter
-
     voxels = voxelise(gaussians, finish.resolution)
     dark = buried(voxels.dense, voxels.cell).cpu()
     if not bool((dark > 0.5).any()):
@@ -119,8 +134,7 @@ def cut_gaussians(gaussians: Gaussians, finish: Finish) -> tuple[Voxels, Isosurf
             "degenerate object: fog, no Gaussians hide what is behind them "
             f"({looks(voxels.dense.cpu(), voxels.cell)}). Optimise for longer, or otherwise."
         )
-    blur = GRAIN * finish.smooth / voxels.cell
-    dark = torch.from_numpy(gaussian_filter(dark.numpy(), blur))
+    dark = smoothed(dark, GRAIN * finish.smooth / voxels.cell)
     found = isosurface(dark, voxels.reach, level=0.5)
     within = voxels.dense.cpu()[dark > 0.5].double()
     # Hollow inside as it may be: how far into its middling wall.

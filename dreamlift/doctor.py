@@ -204,6 +204,9 @@ def _other(name: str, device: str) -> Iterator[Finding]:
         yield Finding(name, "not usable", str(error), good=False)
         return
     yield Finding(name, f"in {folder}")
+    if weights is not None and (why := pipelines.speechless(folder)) is not None:
+        advice = f"{why} Only prompts that `dreamlift embed` has read can be used."
+        yield Finding("its text encoder", "not here", advice)
     if weights is not None:
         numbers, size = weights
         yield Finding("its weights", f"{numbers:,} numbers, {size / 1e9:.2f} GB on the disk")

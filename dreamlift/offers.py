@@ -16,6 +16,7 @@ from dreamlift.recipes.dreamtime import DreamTime
 from dreamlift.recipes.fantasia3d import Fantasia3D
 from dreamlift.recipes.gaussiandreamer import GaussianDreamer
 from dreamlift.recipes.hifa import HiFA
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.recipes.luciddreamer import LucidDreamer
 from dreamlift.recipes.magic3d import Magic3D
 from dreamlift.recipes.nfsd import NFSD
@@ -23,6 +24,7 @@ from dreamlift.recipes.perpneg import PerpNeg
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.recipes.sdi import SDI
 from dreamlift.recipes.sjc import SJC
+from dreamlift.recipes.textmesh import TextMesh
 
 Recipe: TypeAlias = (
     DreamFusion
@@ -33,9 +35,11 @@ Recipe: TypeAlias = (
     | HiFA
     | DreamTime
     | PerpNeg
+    | LatentNeRF
     | Magic3D
     | Fantasia3D
     | ProlificDreamer
+    | TextMesh
     | DreamGaussian
     | GaussianDreamer
     | LucidDreamer
@@ -43,6 +47,8 @@ Recipe: TypeAlias = (
     | CLIPMesh
 )
 """Whatever `Name` offers."""
+Compared: TypeAlias = DreamFields | CLIPMesh
+"""What follows a CLIP (an Aligner) where the others follow a diffusion prior."""
 RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))
 
 

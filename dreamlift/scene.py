@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ class Shot:
     cameras: Cameras
     light: Light | None = None  # None: albedo, and no normals are needed
     background: Float[Tensor, "#b #h #w c"] | None = None  # None: black, or the scene's own
+    seen: "Rendering[None] | None" = None  # what a scene shows there now, for priors told of it
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -41,6 +42,12 @@ class Rendering(Generic[Aux]):
         """The picture in front of a background."""
         return self.color + (1 - self.alpha) * background
 
+    def detached(self) -> "Rendering[None]":
+        """The same pictures without gradients, and without what only this kind of scene tells."""
+        depth = None if self.depth is None else self.depth.detach()
+        normal = None if self.normal is None else self.normal.detach()
+        return Rendering(self.color.detach(), self.alpha.detach(), None, depth, normal)
+
     def before(self, shot: Shot) -> Float[Tensor, "b h w c"]:
         """The picture in front of the shot's background; of black where it has none."""
         return self.color if shot.background is None else self.over(shot.background)
@@ -55,10 +62,3 @@ class Scene(nn.Module, ABC, Generic[Aux]):
 
     def adapt(self, step: Step, view: Rendering[Aux], optimizer: torch.optim.Optimizer) -> None:
         """Change phi's structure after a step: densify, prune, refresh occupancy."""
-
-
-@runtime_checkable
-class Revivable(Protocol):
-    """A scene that can begin again, in place, as a compact grey blob."""
-
-    def revive(self) -> None: ...

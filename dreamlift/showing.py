@@ -80,4 +80,5 @@ def _looked_at(
     device = device_named(device)
     source = source_of(prior, device)
     source.check(prompt)
+    source.refuse_unread([prompt, ""])
     return source.load(device), device

@@ -56,6 +56,14 @@ class QuickLane:
         return None
 
 
+@pytest.fixture(autouse=True, scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Embeddings are kept among the tests' own files, not in the user's cache."""
+    folder = tmp_path_factory.mktemp("library")
+    os.environ["DREAMLIFT_CACHE"] = str(folder)
+    return folder
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="leave out slow, seconds, weights; refuse diffusers"

@@ -21,7 +21,7 @@ LAYERS = tuple(
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
-        "cli api offers commands playground showing pilots data doctor reconstruct studio "
+        "cli api offers commands playground showing pilots data doctor embed reconstruct studio "
         "batch evaluate __main__",
     )
 )
@@ -54,6 +54,8 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
+    ("api", "embed"),
+    ("cli", "embed"),
     ("api", "pilots"),
     ("commands", "showing"),
     ("showing", "playground"),
@@ -280,9 +282,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000}
+FURTHER = {"render.raster": 2000, "io.meshes": 600}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
-becomes one."""
+becomes one; and other people's mesh files, to be read."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:

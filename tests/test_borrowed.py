@@ -1,6 +1,5 @@
 """What is borrowed from others beside whole pipelines: CLIP to compare with, and LoRA files."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,19 +25,8 @@ pytestmark = pytest.mark.weights
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    from transformers import CLIPConfig, CLIPModel
-
     folder = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(0)
-    words = tiny_pipelines.clip_text().config.to_dict()
-    eye = {"hidden_size": 16, "intermediate_size": 20, "patch_size": 7, "image_size": 21}
-    eye |= {"num_hidden_layers": 2, "num_attention_heads": 4}
-    model = CLIPModel(CLIPConfig(text_config=words, vision_config=eye, projection_dim=12)).eval()
-    tiny_pipelines.widened(model).save_pretrained(folder)
-    tiny_pipelines.clip_tokenizer().save_pretrained(folder)
-    prepared = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
-    return folder, model
+    return folder, tiny_pipelines.clip(folder)
 
 
 def test_clip_compares_as_transformers_does(clip: tuple[Path, Any]) -> None:

@@ -19,8 +19,10 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Latents, Prior, Prompt
-from dreamlift.priors import flow, pipelines
-from dreamlift.priors.flow import FlowLatent, packed, unpacked
+from dreamlift.priors import flow, pipelines, pixel
+from dreamlift.priors.flow import ask_sd3, packed, unpacked
+from dreamlift.priors.latent import Latent
+from dreamlift.priors.lora import Student
 from dreamlift.schedules import Flow
 from dreamlift.step import Step
 
@@ -34,7 +36,7 @@ class Family:
     """Their pipeline, ours of the same folder, and their velocity for a prompt."""
 
     theirs: Any
-    ours: FlowLatent
+    ours: Latent
     velocity: Callable[[Any, str, Tensor, Tensor], Tensor]
 
 
@@ -167,9 +169,15 @@ def test_distillation_reaches_the_picture(families: dict[str, Family]) -> None:
 def test_the_kind_of_a_folder_is_read_from_its_index(tmp_path: Path) -> None:
     tiny_pipelines.sd3(tmp_path)
     prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
-    assert isinstance(prior, FlowLatent) and not prior.packs
+    assert isinstance(prior, Latent) and prior.ask is ask_sd3
     numbers, size = pipelines.weights(tmp_path)
     assert size > 4 * numbers > 100_000
+
+
+def test_vsd_has_no_student_in_a_transformer(families: dict[str, Family]) -> None:
+    prior = families["sd3"].ours
+    with pytest.raises(BadInput, match="has no place for it. Take one with a UNet"):
+        Student(prior, Sentence(prior, "a frog"), rng=rng(1))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +186,6 @@ def test_the_kind_of_a_folder_is_read_from_its_index(tmp_path: Path) -> None:
 def test_a_wrong_velocity_is_caught(
     families: dict[str, Family], wrong: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow, "eps_from_flow", wrong)
+    monkeypatch.setattr(pixel, "eps_from_flow", wrong)
     with pytest.raises(AssertionError):
         check_eps(families["sd3"])

@@ -42,6 +42,7 @@ from dreamlift.scenes.gaussians import Cloud, from_mesh
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.restore import restored
+from dreamlift.scenes.sdf import SDF
 
 TINY = Finish(resolution=40, faces=600, texture=64, frames=2, size=16)
 RED, BLUE = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.3, 0.8]])
@@ -340,6 +341,10 @@ def test_a_scene_is_restored_from_its_state_alone() -> None:
     again = restored(field.state_dict())
     assert isinstance(again, Field)
     torch.testing.assert_close(again.density(points), field.density(points))
+    deep = SDF(resolution=33, radius=0.5, widths=(0.07, 0.01))
+    same = restored(deep.state_dict())
+    assert isinstance(same, SDF)
+    torch.testing.assert_close(same.density(points), deep.density(points))
     g: Gaussians = single(crowd(7, degree=2))
     other = restored(Cloud(g).state_dict())
     assert isinstance(other, Cloud) and torch.equal(other.gaussians().harmonics, g.harmonics)

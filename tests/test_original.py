@@ -18,6 +18,7 @@ from dreamlift.priors.latent import stable_diffusion
 from dreamlift.priors.original import convert_zero123, single_file
 from dreamlift.priors.source import source_of
 from dreamlift.priors.zero123 import zero123
+from dreamlift.schedules import Table
 
 pytestmark = pytest.mark.weights
 
@@ -75,9 +76,11 @@ def test_an_original_zero123_becomes_a_folder(tmp_path: Path, stable: bool) -> N
                     eye=eye.config.to_dict())  # fmt: skip
     ours, theirs = (zero123(tmp_path / n, dtype=torch.float32) for n in ("ours", "theirs"))
     for name in ("network", "eye", "projection"):
-        made, meant = (getattr(p, name).state_dict() for p in (ours, theirs))
+        holders = (p if name == "network" else p.tells for p in (ours, theirs))
+        made, meant = (getattr(holder, name).state_dict() for holder in holders)
         assert made.keys() == meant.keys()
         assert all(torch.equal(made[key], meant[key]) for key in meant), name
     x = torch.rand(1, 16, 16, 3, generator=rng(3))
     assert torch.equal(ours.encode(x), theirs.encode(x))
+    assert isinstance(ours.schedule, Table) and isinstance(theirs.schedule, Table)
     torch.testing.assert_close(ours.schedule.alpha_bar, theirs.schedule.alpha_bar)

@@ -15,6 +15,7 @@ from dreamlift.cameras import orbit
 from dreamlift.lights import Light
 from dreamlift.render import volume, volume_warp
 from dreamlift.render.grid import vertices
+from dreamlift.render.skin import Kind, Skin
 from dreamlift.render.volume import Marched, Rays, fastest, sample_rays
 
 NAMES = [field.name for field in fields(Marched)]
@@ -89,6 +90,31 @@ def test_the_twins_agree(light: Light | None, occupied: Tensor | None) -> None:
     for name in NAMES if light else ["color", "alpha", "depth"]:
         ours, theirs = (_gradient(m, grid, [name]) for m in (fast, slow))
         assert (ours - theirs).norm() < 1e-3 * theirs.norm(), name
+
+
+@pytest.mark.parametrize("light", [None, LIGHT], ids=["albedo", "lit"])
+@pytest.mark.parametrize("kind", ["volsdf", "neus"])
+def test_the_twins_agree_about_distances_and_the_width_of_their_skin(
+    kind: Kind, light: Light | None
+) -> None:
+    depths = torch.cat([_grid()[..., :1] * 0.3, _grid()[..., 1:]], -1)
+    grid, rays = depths.requires_grad_(), _rays()
+    width = torch.tensor(0.07, requires_grad=True)
+    slow, fast = (
+        m.march_grid(grid, rays, light=light, occupied=OCCUPIED, skin=Skin(kind, width))
+        for m in (volume, volume_warp)
+    )
+    assert slow.alpha.min() == 0 and slow.alpha.max() > 0.99
+    for name in NAMES if light else ["color", "alpha", "depth"]:
+        one, two = getattr(fast, name), getattr(slow, name)
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=0, msg=name)
+        ours, theirs = (_gradient(m, grid, [name]) for m in (fast, slow))
+        assert (ours - theirs).norm() <= 1e-3 * theirs.norm(), name
+        if name == "orientation":  # which has no gradient to weights; NeuS's face the camera
+            assert theirs.any() == (kind == "volsdf")
+            continue
+        ours, theirs = (_gradient(m, width, [name]) for m in (fast, slow))
+        assert abs(ours - theirs) < 1e-3 * abs(theirs) + 1e-2, (name, ours, theirs)
 
 
 def test_an_opaque_wall_hides_and_gives_no_gradient_to_what_is_behind() -> None:

@@ -17,9 +17,10 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.prior import Prior, Prompt, View
 from dreamlift.priors import pipelines, zero123
+from dreamlift.priors.latent import Latent
 from dreamlift.priors.poses import places, pose
 from dreamlift.priors.source import source_of
-from dreamlift.priors.zero123 import Zero123
+from dreamlift.priors.zero123 import Turned
 from dreamlift.scene import Shot
 
 pytestmark = pytest.mark.weights
@@ -41,7 +42,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return folder, tiny_pipelines.zero123(folder)
 
 
-def load(folder: Path, **more: Any) -> Zero123:
+def load(folder: Path, **more: Any) -> Latent:
     return zero123.zero123(folder, dtype=torch.float32, **more)
 
 
@@ -164,10 +165,12 @@ def test_it_is_a_prior_of_pictures_not_of_words(tiny: tuple[Path, dict[str, Any]
 
 def test_stable_zero123_is_told_apart_by_its_folder(tmp_path: Path) -> None:
     tiny_pipelines.zero123(tmp_path, "cc_projection")
-    assert load(tmp_path).fourth == "distance"
+    tells = load(tmp_path).tells
+    assert isinstance(tells, Turned) and tells.fourth == "distance"
     tiny_pipelines.edit(tmp_path / "model_index.json", pose_fourth="elevation")
     prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
-    assert isinstance(prior, Zero123) and prior.fourth == "elevation"
+    assert isinstance(prior, Latent) and isinstance(prior.tells, Turned)
+    assert prior.tells.fourth == "elevation"
 
 
 def test_a_folder_without_the_projection_is_refused(tmp_path: Path) -> None:

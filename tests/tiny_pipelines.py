@@ -64,6 +64,22 @@ def clip_text(projected: bool = False, **sizes: int) -> Any:
     return widened((CLIPTextModelWithProjection if projected else CLIPTextModel)(config))
 
 
+def clip(folder: Path) -> Any:
+    """Both towers, of pictures of 21 pixels, with their tokenizer, as transformers keeps them."""
+    from transformers import CLIPConfig, CLIPModel
+
+    torch.manual_seed(0)
+    words = clip_text().config.to_dict()
+    eye = {"hidden_size": 16, "intermediate_size": 20, "patch_size": 7, "image_size": 21}
+    eye |= {"num_hidden_layers": 2, "num_attention_heads": 4}
+    model = CLIPModel(CLIPConfig(text_config=words, vision_config=eye, projection_dim=12)).eval()
+    widened(model).save_pretrained(folder)
+    clip_tokenizer().save_pretrained(folder)
+    prepared = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
+    return model
+
+
 def autoencoder(**config: Any) -> Any:
     """A VAE that halves the side once."""
     from diffusers import AutoencoderKL

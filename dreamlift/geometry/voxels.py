@@ -54,6 +54,20 @@ class Volume(Protocol):
         ...
 
 
+@runtime_checkable
+class Distances(Volume, Protocol):
+    """A volume that knows how far its surface is."""
+
+    @property
+    def reach(self) -> float:
+        """How far a ray goes into it until half of it is stopped, world units."""
+        ...
+
+    def distance(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """World units, negative inside."""
+        ...
+
+
 @dataclass(frozen=True)
 class Voxels:
     """A volume by its values at the samples of the cube [-reach, reach]^3, both ends included."""

@@ -130,3 +130,9 @@ def about(prior: Prior, text: str, *, interpolate: bool = False) -> Directed:
     """An object, from its every side, and without colour words where its texture is not shown."""
     bare = sided(untextured(text))
     return Directed(prior, sided(text), untextured=bare, interpolate=interpolate)
+
+
+def every(text: str) -> list[str]:
+    """All that may be said of an object: plainly, from its every side, untextured, and nothing."""
+    bare = untextured(text)
+    return list(dict.fromkeys([text, *sided(text).values(), *sided(bare).values(), bare, ""]))

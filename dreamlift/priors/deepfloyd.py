@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dreamlift.prior import Embedding
-from dreamlift.priors.encoders import tokenized
+from dreamlift.priors.encoders import Later, tokenized
 from dreamlift.priors.folder import from_folder
 from dreamlift.priors.parts import network
 from dreamlift.priors.pixel import Pixel, best_dtype
@@ -29,8 +29,12 @@ class T5Words:
         return {"tokens": self.encoder(ids, attention_mask=mask)[0][0]}
 
 
-def load_t5_words(folder: Path, dtype: torch.dtype) -> T5Words:
-    """tokenizer/ and text_encoder/ of a pipeline. Raises ValueError, OSError."""
+def load_t5_words(folder: Path, dtype: torch.dtype) -> Later:
+    """tokenizer/ and text_encoder/ of a pipeline, when they are needed."""
+    return Later(lambda: _t5_words(folder, dtype))
+
+
+def _t5_words(folder: Path, dtype: torch.dtype) -> T5Words:
     from transformers import T5EncoderModel, T5Tokenizer
 
     tokenizer = T5Tokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)

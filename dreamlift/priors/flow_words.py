@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from dreamlift.prior import Embedding
-from dreamlift.priors.encoders import tokenized
+from dreamlift.priors.encoders import Later, tokenized
 from dreamlift.priors.parts import network
 
 T5_LENGTHS = {"sd3": 256, "flux": 512}
@@ -45,6 +45,33 @@ class ClipAndT5:
         ids, _ = tokenized(self.clip[0], text, self.clip[0].model_max_length)
         longer, _ = tokenized(self.t5[0], text, T5_LENGTHS["flux"])
         return {"tokens": self.t5[1](longer)[0][0], "pooled": self.clip[1](ids).pooler_output[0]}
+
+
+def load_three_towers(folder: Path, dtype: torch.dtype) -> Later:
+    """SD3's tokenizers and text encoders, when they are needed."""
+    return Later(lambda: _three_towers(folder, dtype))
+
+
+def _three_towers(folder: Path, dtype: torch.dtype) -> ThreeTowers:
+    from transformers import CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer
+
+    clip = (CLIPTokenizer, CLIPTextModelWithProjection)
+    first, second, t5 = load_towers(folder, dtype, clip, clip, (T5Tokenizer, T5EncoderModel))
+    return ThreeTowers((first, second), t5)
+
+
+def load_clip_and_t5(folder: Path, dtype: torch.dtype) -> Later:
+    """FLUX's tokenizers and text encoders, when they are needed."""
+    return Later(lambda: _clip_and_t5(folder, dtype))
+
+
+def _clip_and_t5(folder: Path, dtype: torch.dtype) -> ClipAndT5:
+    from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer
+
+    clip, t5 = load_towers(
+        folder, dtype, (CLIPTokenizer, CLIPTextModel), (T5Tokenizer, T5EncoderModel)
+    )
+    return ClipAndT5(clip, t5)
 
 
 def load_towers(folder: Path, dtype: torch.dtype, *kinds: tuple[Any, Any]) -> list[tuple[Any, Any]]:

@@ -161,12 +161,13 @@ def is_id(name: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is not None
 
 
-def borrowed(name: str) -> tuple[str, Path | None]:
-    """A prior's name and the file that changes it: "sd15+style.safetensors", a LoRA or weights."""
-    base, plus, file = name.rpartition("+")
-    if not plus or Path(name).expanduser().exists():
-        return name, None
-    return base, Path(file).expanduser().resolve()
+def borrowed(name: str) -> tuple[str, tuple[Path, ...]]:
+    """A prior's name and the files that change it: "sd15+style.safetensors+photo.png"."""
+    files: list[Path] = []
+    while "+" in name and not Path(name).expanduser().exists():
+        name, _, file = name.rpartition("+")
+        files.insert(0, Path(file).expanduser().resolve())
+    return name, tuple(files)
 
 
 def located(name: str) -> Path:

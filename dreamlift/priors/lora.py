@@ -19,8 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras
-from dreamlift.diffusion import add_noise, eps_from_v, velocity
+from dreamlift.diffusion import add_noise, velocity
+from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Prior
+from dreamlift.priors.pixel import Prediction, noise_of
 from dreamlift.scene import Shot
 
 Layer: TypeAlias = nn.Linear | nn.Conv2d
@@ -32,13 +34,13 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
 @runtime_checkable
 class NetworkPrior(Prior, Protocol):
-    """A prior that is a diffusers UNet: `priors.pixel.Pixel`, or one over latents.
+    """A prior that is a diffusers UNet: `priors.pixel.Pixel`, or `priors.latent.Latent` of one.
 
     `predict` gives `timestep_cond` the condition's "pose", where there is one.
     """
 
     network: nn.Module
-    prediction: Literal["epsilon", "v_prediction"]
+    prediction: Prediction
 
     def predict(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
@@ -150,6 +152,11 @@ class Student(nn.Module):
         of the blocks are adapted, or those of the attention, as in the paper. `dropout`: the share
         of samples whose camera is not told while it learns. `rng` draws what it starts from."""
         super().__init__()
+        if not any(name == "time_embedding" for name, _ in prior.network.named_children()):
+            raise BadInput(
+                "VSD's student is told the camera beside the time, and this prior's network has no "
+                "place for it. Take one with a UNet: Stable Diffusion 1.x, 2.x or XL."
+            )
         self._prior, self.told, self.dropout = prior, told, dropout
         self._shadow = _shadow(prior)
         network = self._shadow.network
@@ -180,9 +187,7 @@ class Student(nn.Module):
     ) -> Float[Tensor, "b c y x"]:
         """eps_phi, without guidance."""
         said = self._predict(z_t, t, shot, pose_numbers(shot.cameras))
-        if self._shadow.prediction == "epsilon":
-            return said
-        return eps_from_v(self._shadow.schedule, z_t, t, said)
+        return noise_of(self._shadow.schedule, self._shadow.prediction, z_t, t, said)
 
     def loss(
         self,

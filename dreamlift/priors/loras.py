@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 
 from dreamlift.priors.encoders import ClipWords
 from dreamlift.priors.latent import Latent
-from dreamlift.priors.sdxl import XL, TwoTowers
+from dreamlift.priors.sdxl import TwoTowers
+from dreamlift.priors.told import changeable
 
 
-def merge_lora(prior: Latent | XL, file: Path, weight: float = 1.0) -> None:
+def merge_lora(prior: Latent, file: Path, weight: float = 1.0) -> None:
     """Change a prior's UNet and text encoders by a LoRA's .safetensors, `weight` times.
 
     Raises ValueError for a file that is none, or was made for another model.
@@ -26,10 +27,11 @@ def merge_lora(prior: Latent | XL, file: Path, weight: float = 1.0) -> None:
     raw = load_file(file)
     if not any("lora" in key for key in raw):
         raise ValueError(f"{file} holds no LoRA: none of its {len(raw)} tensors is named so.")
-    wide = isinstance(prior, XL)
+    networks = _networks(prior)
+    wide = len(networks) == 3
     mixin: Any = StableDiffusionXLLoraLoaderMixin if wide else StableDiffusionLoraLoaderMixin
     state, alphas = mixin.lora_state_dict(dict(raw), unet_config=prior.network.config)[:2]
-    for network, prefix in _networks(prior):
+    for network, prefix in networks:
         if not any(key.startswith(f"{prefix}.") for key in state):
             continue
         try:
@@ -43,17 +45,16 @@ def merge_lora(prior: Latent | XL, file: Path, weight: float = 1.0) -> None:
         _merge(network, weight)
 
 
-def _networks(prior: Latent | XL) -> list[tuple[Any, str]]:
-    """A prior's networks and what a LoRA's keys begin with."""
-    named: list[tuple[Any, str]] = [(prior.network, "unet")]
-    match prior.text:
+def _networks(prior: Latent) -> list[tuple[Any, str]]:
+    """A prior's networks and what a LoRA's keys begin with. Raises ValueError for other kinds."""
+    unet: tuple[Any, str] = prior.network, "unet"
+    match changeable(prior.tells):
         case ClipWords(encoder=encoder):
-            named.append((encoder, "text_encoder"))
+            return [unet, (encoder, "text_encoder")]
         case TwoTowers(towers=((_, first), (_, second))):
-            named += [(first, "text_encoder"), (second, "text_encoder_2")]
+            return [unet, (first, "text_encoder"), (second, "text_encoder_2")]
         case _:
-            pass
-    return named
+            raise ValueError("A LoRA can change Stable Diffusion 1.x, 2.x and XL, not this model.")
 
 
 def _merge(network: Any, weight: float) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dreamlift.priors.encoders import ClipWords
 from dreamlift.priors.latent import Latent, stable_diffusion
+from dreamlift.priors.told import changeable
 
 CLIP_WORDS = "cond_stage_model.transformer."
 SCHEDULER: Mapping[str, Any] = {
@@ -73,11 +74,13 @@ def single_file(
     _fill(prior.network, _unet(state, prior.network.config), "UNet")
     _fill(prior.vae.network, _vae(state, prior.vae.network.config), "autoencoder")
     words = {k.removeprefix(CLIP_WORDS): v for k, v in state.items() if k.startswith(CLIP_WORDS)}
-    if words and isinstance(prior.text, ClipWords):
-        encoder = prior.text.encoder
-        if not any(key.startswith("text_model.") for key in encoder.state_dict()):
-            words = {key.removeprefix("text_model."): value for key, value in words.items()}
-        _fill(encoder, words, "text encoder")
+    match changeable(prior.tells) if words else None:
+        case ClipWords(encoder=encoder):
+            if not any(key.startswith("text_model.") for key in encoder.state_dict()):
+                words = {key.removeprefix("text_model."): value for key, value in words.items()}
+            _fill(encoder, words, "text encoder")
+        case _:
+            pass
     return prior
 
 

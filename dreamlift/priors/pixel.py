@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras
-from dreamlift.diffusion import Schedule, eps_from_v
+from dreamlift.diffusion import Schedule, eps_from_flow, eps_from_v
 from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table
@@ -23,7 +23,8 @@ from dreamlift.schedules import Table
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-Prediction: TypeAlias = Literal["epsilon", "v_prediction"]
+Prediction: TypeAlias = Literal["epsilon", "v_prediction", "flow"]
+"""What a network says: the noise, v = alpha eps - sigma z, or rectified flow's eps - z."""
 
 CAMERA_NUMBERS = 9
 
@@ -55,6 +56,23 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if device.type == "cpu" and native_bf16() else torch.float32
+
+
+def noise_of(
+    schedule: Schedule,
+    prediction: Prediction,
+    z_t: Float[Tensor, "b c y x"],
+    t: Float[Tensor, " b"],
+    said: Float[Tensor, "b c y x"],
+) -> Float[Tensor, "b c y x"]:
+    """The noise that a network's answer means."""
+    match prediction:
+        case "epsilon":
+            return said
+        case "v_prediction":
+            return eps_from_v(schedule, z_t, t, said)
+        case "flow":
+            return eps_from_flow(z_t, t, said)
 
 
 def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 9"]:
@@ -190,6 +208,4 @@ class Pixel:
     ) -> tuple[Float[Tensor, "b c y x"], ...]:
         """The network's noise predictions, all conditions in one batch, in z_t's dtype."""
         said = self.predict(z_t, t, *conditions)
-        if self.prediction == "epsilon":
-            return said
-        return tuple(eps_from_v(self.schedule, z_t, t, v) for v in said)
+        return tuple(noise_of(self.schedule, self.prediction, z_t, t, out) for out in said)

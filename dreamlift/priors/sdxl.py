@@ -3,26 +3,22 @@
 A folder in the diffusers layout, with tokenizer_2/ and text_encoder_2/ beside what latent.py needs.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.prior import Condition, Embedding, Prompt
-from dreamlift.priors.encoders import tokenized
+from dreamlift.prior import Condition, Embedding
+from dreamlift.priors.distilled import SCALE, beside_time
+from dreamlift.priors.encoders import Later, tokenized
 from dreamlift.priors.folder import load_schedule
-from dreamlift.priors.latent import load_unet, noises, refuse_channels, together, weighted
+from dreamlift.priors.latent import Latent, load_unet
 from dreamlift.priors.parts import network, settings
-from dreamlift.priors.pixel import Prediction, TextEncoder, best_dtype
-from dreamlift.priors.vae import VAE, load_vae
-from dreamlift.scene import Shot
-from dreamlift.schedules import Table
-
-if TYPE_CHECKING:
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.told import Sentences, likeness
+from dreamlift.priors.vae import load_vae
 
 
 class TwoTowers:
@@ -47,71 +43,33 @@ class TwoTowers:
         return {"tokens": tokens, "pooled": pooled}
 
 
-class XL:
-    """eps(z_t; y, t) of SDXL's UNet, told that the picture is whole and of the native size."""
+@dataclass(frozen=True)
+class AskXL:
+    """SDXL's UNet, told that the picture is whole and of the native size."""
 
-    views = 1
+    size: int  # pixels
+    scale: float = SCALE  # told to networks that were distilled with a guidance scale
 
-    def __init__(
-        self,
-        unet: "UNet2DConditionModel",
-        vae: VAE,
-        text: TextEncoder,
-        schedule: Table,
-        prediction: Prediction,
-    ) -> None:
-        """The network is used as it lies: frozen, in its own dtype, on its own device."""
-        self.network = unet
-        self.vae = vae
-        self.text = text
-        self.schedule = schedule
-        self.prediction: Prediction = prediction
-        self.factor = vae.factor
-        self.size: int = unet.config["sample_size"] * vae.factor
-        refuse_channels(unet, vae.channels)
-
-    def encode(
-        self, x: Float[Tensor, "b h w 3"], rng: torch.Generator | None = None
-    ) -> Float[Tensor, "b c y x"]:
-        """Pictures in [0, 1], of any square size, to latents, through the VAE's Jacobian."""
-        return self.vae.encode(x, self.size, rng)
-
-    def decode(self, z: Float[Tensor, "b c y x"]) -> Float[Tensor, "b h w 3"]:
-        """Latents to pictures."""
-        return self.vae.decode(z)
-
-    def embed(self, prompt: Prompt) -> Embedding:
-        """Tokens, and the pooled sentence. Raises BadInput for more tokens than are read."""
-        with torch.no_grad():
-            said = self.text(prompt.text)
-        return {key: value.to(self.network.device) for key, value in said.items()}
-
-    def condition(
-        self, mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], shot: Shot
-    ) -> Condition:
-        """Tokens and pooled sentences interpolated; the cameras are told by words alone."""
-        return {key: weighted(mix, key) for key in ("tokens", "pooled")}
-
-    def eps(
-        self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
-    ) -> tuple[Float[Tensor, "b c y x"], ...]:
-        """The network's noise predictions, all conditions in one batch, in z_t's dtype."""
-        n, told, dtype = len(conditions), together(conditions), self.network.dtype
+    def __call__(self, network: Any, z: Tensor, time: Tensor, told: Condition) -> Tensor:
         # Original height and width, cut off at the top and the left, height and width now.
-        sizes = [self.size, self.size, 0, 0, self.size, self.size]
-        ids = torch.tensor(sizes, dtype=dtype, device=z_t.device).expand(n * len(z_t), -1)
-        out = self.network(
-            z_t.to(dtype).repeat(n, 1, 1, 1),
-            self.schedule.index(t).repeat(n),
-            told["tokens"].to(dtype),
-            added_cond_kwargs={"text_embeds": told["pooled"].to(dtype), "time_ids": ids},
+        sizes = z.new_tensor([self.size, self.size, 0, 0, self.size, self.size])
+        added = {"text_embeds": told["pooled"].to(z), "time_ids": sizes.expand(len(z), -1)}
+        return network(
+            z,
+            time,
+            told["tokens"].to(z),
+            timestep_cond=beside_time(network, z, told, self.scale),
+            added_cond_kwargs={**added, **(likeness(told, z) or {})},
             return_dict=False,
         )[0]
-        return noises(self.schedule, self.prediction, z_t, t, out)
 
 
-def load_two_towers(folder: Path, dtype: torch.dtype) -> TwoTowers:
-    """Both tokenizers and text encoders of a pipeline. Raises ValueError, OSError."""
+def load_two_towers(folder: Path, dtype: torch.dtype) -> Later:
+    """Both tokenizers and text encoders of a pipeline, when they are needed."""
+    return Later(lambda: _two_towers(folder, dtype))
+
+
+def _two_towers(folder: Path, dtype: torch.dtype) -> TwoTowers:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     towers: list[tuple[Any, Any]] = []
@@ -126,19 +84,21 @@ def load_two_towers(folder: Path, dtype: torch.dtype) -> TwoTowers:
 
 
 def sdxl(
-    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
-) -> XL:
-    """Stable Diffusion XL from a folder; `dtype` None is the device's best.
+    folder: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    scale: float = SCALE,
+) -> Latent:
+    """Stable Diffusion XL, or a student of it, from a folder; `dtype` None is the device's best.
 
-    Raises ValueError, OSError where the folder is not whole.
+    `scale` is told to students that read one. Raises ValueError, OSError where the folder is not
+    whole.
     """
     folder = Path(folder)
     dtype = best_dtype(device) if dtype is None else dtype
     schedule, prediction = load_schedule(folder)
-    return XL(
-        load_unet(folder, device, dtype),
-        load_vae(folder, device),
-        load_two_towers(folder, dtype),
-        schedule,
-        prediction,
-    )
+    vae = load_vae(folder, device)
+    unet, size = load_unet(folder, vae, device, dtype)
+    tells = Sentences(load_two_towers(folder, dtype))
+    return Latent(unet, AskXL(size, scale), vae, tells, schedule, prediction, size=size)

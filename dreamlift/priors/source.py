@@ -3,12 +3,14 @@
 A prior is "embedded", a short name or id of other people's models (homes.py), or the path of a
 folder: one like the embedded prior's (unet/, scheduler/, tower/ and vocabulary.json), or a pipeline
 in the diffusers layout (model_index.json), which reads any words. "+FILE.safetensors" after one of
-the latter changes it by a LoRA, or gives it other weights.
+the latter changes it by a LoRA, or gives it other weights; "+PICTURE.png" is what a prior is told
+that wants a picture beside the words, "+FOLDER" a ControlNet.
 """
 
 import hashlib
+import shlex
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,13 +19,16 @@ import torch
 from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
-from dreamlift.prior import Aligner, Prior
+from dreamlift.prior import Prior
 from dreamlift.priors import pipelines
-from dreamlift.priors.clip import embedded_clip
+from dreamlift.priors.books import Reader, Shelf
 from dreamlift.priors.embedded import WEIGHTS, embedded
+from dreamlift.priors.encoders import Later, unread
 from dreamlift.priors.homes import borrowed, located
-from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.latent import Latent
+from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import seen
+from dreamlift.priors.told import Sentences
 from dreamlift.words import CONTEXT, split, untextured
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -36,6 +41,8 @@ NEEDED = (
 )
 WEIGHT_FILES = ("unet/*", "scheduler/*", "tower/*", "vocabulary.json")
 PIPELINE_FILES = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
+READERS = ("tokenizer*/*", "text_encoder*/*.json", "text_encoder*/*.safetensors")
+DENOISERS = ("model_index.json", "unet/*", "transformer/*")
 LARGE = 2**28
 """Bytes above which a file is not read whole for its hash."""
 
@@ -68,6 +75,10 @@ class Source:
                     f"The prior {self.name} turns a picture and reads no words. Choose a "
                     "text-to-image prior for a sentence."
                 )
+            try:
+                pipelines.refuse_files(self.folder, _files(self.name))
+            except ValueError as error:
+                raise BadInput(f"{self.name} cannot be used: {error}") from error
             return
         strange = [c for c in prompt if not c.isascii() and unicodedata.category(c)[0] in "LMNSC"]
         if strange:
@@ -83,12 +94,53 @@ class Source:
             raise BadInput(str(error)) from error
         _refuse_long(bare)
 
+    def shelf(self) -> Shelf:
+        """The embeddings that are here of what this prior's text encoder would say."""
+        folder = self.folder
+        files = [file for file in _files(self.name) if file.suffix == ".safetensors"]
+        whole = pipelines.speechless(folder) is None
+        reader = Reader(
+            pipelines.kind(folder),
+            hashed(folder, READERS, files) if whole else "",
+            hashed(folder, DENOISERS, files),
+        )
+        return Shelf(reader, DTYPES[self.dtype])
+
+    def reader(self) -> Later:
+        """Its text encoder without the rest, where that is known apart. Raises BadInput."""
+        folder, dtype = self.folder, DTYPES[self.dtype]
+        alone = None if _files(self.name) else pipelines.words(folder, dtype)
+        later = speech(self.load("cpu")) if alone is None else alone
+        if not isinstance(later, Later):
+            raise BadInput(f"{self.name} reads no sentences that can be kept.")
+        later.shelf = self.shelf()
+        return later
+
+    def refuse_unread(self, texts: Sequence[str], also: Sequence[str] = ()) -> None:
+        """Raise BadInput for sentences, the prompt first, that can be neither read nor found.
+
+        `also`: those of them that do not follow from the prompt.
+        """
+        why = pipelines.speechless(self.folder) if self.open else None
+        if why is None:
+            return
+        shelf = self.shelf()
+        missing = shelf.missing(texts)
+        if missing:
+            words = shlex.join(["dreamlift", "embed", texts[0], "--prior", self.name,
+                                *(["--also", *also] if also else [])])  # fmt: skip
+            raise BadInput(
+                f"{unread(missing)} {why} Looked in {shelf.folder}. Where the text encoder is, "
+                f"`{words} --out words.safetensors` makes them; bring that file here and say "
+                "--embeddings words.safetensors."
+            )
+
     def load(self, device: str) -> Prior:
         """The prior itself. Raises BadInput where its files are not those of the run, or broken."""
         folder, dtype = self.folder, DTYPES[self.dtype]
         _check_layout(folder, self.name)
-        file = _file(self.name)
-        now = _hash(folder, file)
+        files = _files(self.name)
+        now = _hash(folder, files)
         if now != self.sha256:
             raise BadInput(
                 f"The prior {self.name!r} has other weights than the run was started with: "
@@ -96,7 +148,10 @@ class Source:
             )
         try:
             if self.open:
-                return pipelines.load(folder, device=device, dtype=dtype, file=file)
+                prior = pipelines.load(folder, device=device, dtype=dtype, files=files)
+                if (later := speech(prior)) is not None:
+                    later.shelf = self.shelf()
+                return prior
             return embedded(device=device, dtype=dtype, folder=folder)
         except BadInput:
             raise
@@ -104,17 +159,21 @@ class Source:
             reason = " ".join(str(error).split())
             raise BadInput(f"The prior in {folder} cannot be loaded: {reason}") from error
 
-    def load_aligner(self, device: str) -> Aligner:
-        """The CLIP beside it: the embedded one. Raises BadInput for other priors."""
-        if self.name != "embedded":
-            raise BadInput(
-                f"{self.name} has no CLIP beside it. Follow the embedded one (--prior embedded), "
-                "or give the recipe's `run` a priors.aligner.clip_aligner(FOLDER) in Python."
-            )
-        try:
-            return embedded_clip(device=device)
-        except FileNotFoundError as error:
-            raise BadInput(str(error)) from error
+
+def speech(prior: object) -> Later | None:
+    """The text encoder of another people's model, where it is one that can be freed."""
+    match prior:
+        case Latent(tells=Sentences(text=Later() as later)) | Pixel(text=Later() as later):
+            return later
+        case _:
+            return None
+
+
+def rehearse(prior: object, texts: Sequence[str]) -> None:
+    """Have a prior's sentences read or found, all at once, and its text encoder freed."""
+    if (later := speech(prior)) is not None:
+        later.read(texts)
+        later.forget()
 
 
 def _refuse_long(text: str) -> None:
@@ -129,23 +188,28 @@ def _refuse_long(text: str) -> None:
 def source_of(name: str | Path, device: str) -> Source:
     """The prior of a name or folder, as it is now. Raises BadInput where there is none."""
     name = str(name)
-    base, file = borrowed(name)[0], _file(name)
+    base, files = borrowed(name)[0], _files(name)
     folder = WEIGHTS if base == "embedded" else located(base)
     _check_layout(folder, base)
-    if file is not None and not pipelines.is_pipeline(folder):
+    if files and not pipelines.is_pipeline(folder):
         raise BadInput(f"{base} cannot be changed by a file: only other people's models can.")
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
     given = Path(base).expanduser().exists() and base != "embedded"
-    full = (str(folder) if given else base) + ("" if file is None else f"+{file}")
-    return Source(full, _hash(folder, file), dtype)
+    full = "+".join([str(folder) if given else base, *map(str, files)])
+    return Source(full, _hash(folder, files), dtype)
 
 
-def _file(name: str) -> Path | None:
-    """The file that changes a prior. Raises BadInput where it is not there."""
-    _, file = borrowed(name)
-    if file is not None and not (file.is_file() and file.suffix == ".safetensors"):
-        raise BadInput(f"{file} is no .safetensors file. After + name a LoRA or a checkpoint.")
-    return file
+def _files(name: str) -> tuple[Path, ...]:
+    """The files that change a prior. Raises BadInput where one is not there."""
+    _, files = borrowed(name)
+    for file in files:
+        known = file.suffix.lower() in (".safetensors", *pipelines.PICTURES)
+        if not (known if file.is_file() else (file / "config.json").is_file()):
+            raise BadInput(
+                f"{file} is no .safetensors file. After + name a LoRA, a checkpoint, the folder of "
+                "a ControlNet, or a picture where the prior wants one."
+            )
+    return files
 
 
 def _check_layout(folder: Path, name: str) -> None:
@@ -170,21 +234,26 @@ def _check_layout(folder: Path, name: str) -> None:
     )
 
 
-def _hash(folder: Path, file: Path | None = None) -> str:
-    """The first 16 digits of the SHA-256 of all files that decide what the prior says.
+def _hash(folder: Path, files: Sequence[Path] = ()) -> str:
+    patterns = PIPELINE_FILES if pipelines.is_pipeline(folder) else WEIGHT_FILES
+    return hashed(folder, patterns, files)
+
+
+def hashed(folder: Path, patterns: Sequence[str], files: Sequence[Path] = ()) -> str:
+    """The first 16 digits of the SHA-256 of all files that decide what a model says.
 
     Of a file above `LARGE` its size and 64 evenly spaced pieces of 64 KiB stand for the whole: the
     weights of a large model would take a minute to read.
     """
     digest = hashlib.sha256()
-    patterns = PIPELINE_FILES if pipelines.is_pipeline(folder) else WEIGHT_FILES
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
         for block in _pieces(path):
             digest.update(block)
-    if file is not None:
-        for block in _pieces(file):
-            digest.update(block)
+    for file in files:
+        for part in sorted(file.iterdir()) if file.is_dir() else [file]:
+            for block in _pieces(part):
+                digest.update(block)
     return digest.hexdigest()[:16]
 
 

@@ -91,6 +91,10 @@ class ProlificDreamer:
     fine_size: int = 128
     """Side of the mesh's pictures (512 in the paper)."""
 
+    def __post_init__(self) -> None:
+        if self.chosen > self.particles:
+            raise BadInput(f"There is no field {self.chosen} among {self.particles} particles.")
+
     def full(self) -> "ProlificDreamer":
         """More steps."""
         return replace(self, steps=1500, shape_steps=400, texture_steps=600, resolution=64)
@@ -119,8 +123,6 @@ class ProlificDreamer:
                 "ProlificDreamer's student is taught in the prior's own network, and this prior "
                 "has none that can be reached. Choose another recipe, or a prior that is a UNet."
             )
-        if self.chosen > self.particles:
-            raise BadInput(f"There is no field {self.chosen} among {self.particles}.")
         y, seed = about(prior, self.prompt), self.seed
         score = cfg(prior, y, Sentence(prior, ""), self.scale, clamp=1.0)
         rng, late = torch.Generator().manual_seed(seed), Uniform(*self.t_late)
@@ -130,21 +132,19 @@ class ProlificDreamer:
         student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
         vsd = VSD(score, student, Annealed(self.t_start, self.t_end))
         shots, phi = plain.course(self.batch, size=self.size), fields.parameters()
-        rates = (self.lr, self.lr_student)
-        stage = vsd_stage(fields, phi, shots, vsd, student, self.steps, rates, seed=seed)
+        lrs = (self.lr, self.lr_student)
+        stage = vsd_stage(fields, phi, shots, vsd, student, self.steps, lrs, seed=seed)
         fit(stage, run / FIELD, observers)
 
         mesh = mesh_of(cast(Field, fields[self.chosen - 1]), self.resolution, device)
         sds, shots = SDS(score, late), bare.course(self.batch, size=self.fine_size)
-        lr, steps = (self.lr_shape, 0.0), self.shape_steps
-        stage = mesh_stage(
-            mesh, shots, prior, sds, steps, lr=lr, smooth=self.smooth, hidden=5.0, seed=seed
-        )
+        lrs, regular = (self.lr_shape, 0.0), {"smooth": self.smooth, "hidden": 5.0}
+        stage = mesh_stage(mesh, shots, prior, sds, self.shape_steps, lr=lrs, **regular, seed=seed)
         fit(stage, run / SHAPE, observers)
 
         student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
         vsd, shots = VSD(score, student, late), plain.course(self.batch, size=self.fine_size)
-        rates, steps = ((self.lr_color, self.lr_color), self.lr_student), self.texture_steps
-        stage = vsd_stage(mesh, [mesh.logits], shots, vsd, student, steps, rates, seed=seed)
+        lrs, steps = ((self.lr_color, self.lr_color), self.lr_student), self.texture_steps
+        stage = vsd_stage(mesh, [mesh.logits], shots, vsd, student, steps, lrs, seed=seed)
         fit(stage, run / TEXTURE, observers)
         return mesh

@@ -21,6 +21,7 @@ from torch import Tensor
 from dreamlift.lights import Light, shade
 from dreamlift.render.grid import density_of, lookup, slopes
 from dreamlift.render.occupancy import occupied_at
+from dreamlift.render.skin import Skin, neus_thickness, volsdf_density
 
 BALL = 1.2
 """Radius of the ball around the origin that is rendered, in world units; outside is nothing."""
@@ -45,7 +46,7 @@ class Matter:
     """What a field holds at `n` points."""
 
     density: Float[Tensor, " n"]  # per world unit, >= 0
-    albedo: Float[Tensor, "n 3"]  # sRGB in [0, 1]
+    albedo: Float[Tensor, "n c"]  # sRGB in [0, 1] (c = 3), or a prior's latent
     normal: Float[Tensor, "n 3"] | None = None  # unit, outward; needed under a light
 
 
@@ -53,7 +54,7 @@ class Matter:
 class Marched:
     """What `r` rays of each of `b` pictures gather; all but orientation composited by w_i."""
 
-    color: Float[Tensor, "b r 3"]
+    color: Float[Tensor, "b r c"]
     alpha: Float[Tensor, "b r 1"]
     depth: Float[Tensor, "b r 1"]  # t, world units
     normal: Float[Tensor, "b r 3"]  # world space; 0 without a light
@@ -71,6 +72,9 @@ class RayIntegrals:
 
 Points: TypeAlias = Float[Tensor, "n 3"]
 Field: TypeAlias = Callable[[Points], Matter]
+Sections: TypeAlias = Callable[[Points, Float[Tensor, "n 3"], Float[Tensor, " n"]], Matter]
+"""A field whose density also depends on the ray's direction (unit) and on how long the section is
+that a point is the middle of, in world units; the density is the section's mean."""
 
 
 def sample_rays(
@@ -104,6 +108,19 @@ def march(
     occupied: Bool[Tensor, "n n n"] | None = None,
 ) -> Marched:
     """Composite any field front to back, asking it only about points of occupied cells."""
+    return march_sections(
+        lambda points, directions, lengths: field(points), rays, light=light, occupied=occupied
+    )
+
+
+def march_sections(
+    field: Sections,
+    rays: Rays,
+    *,
+    light: Light | None = None,
+    occupied: Bool[Tensor, "n n n"] | None = None,
+) -> Marched:
+    """`march` for a field that looks different from different directions, as NeuS's."""
     i = torch.arange(int(rays.count.max()), device=rays.count.device)
     t = rays.first[..., None] + i * rays.step[..., None]
     points = rays.origins[..., None, :] + t[..., None] * rays.directions[..., None, :]
@@ -111,7 +128,8 @@ def march(
     if occupied is not None:
         kept = kept & occupied_at(occupied, points)
     picture, ray, _ = kept.nonzero(as_tuple=True)
-    matter = field(points[kept])
+    v, length = rays.directions[picture, ray], rays.step[picture, ray]
+    matter = field(points[kept], v, length)
 
     def spread(x: Float[Tensor, "n c"]) -> Float[Tensor, "b r s c"]:
         return x.new_zeros(*kept.shape, x.shape[-1]).masked_scatter(kept[..., None], x)
@@ -119,14 +137,13 @@ def march(
     thickness = spread(matter.density[:, None])[..., 0] * rays.step[..., None]
     T = (thickness - thickness.cumsum(-1)).exp()
     w = (T * -(-thickness).expm1())[..., None]
-    color, normal = matter.albedo, torch.zeros_like(matter.albedo)
+    color, normal = matter.albedo, torch.zeros_like(v)
     facing = normal[:, :1]
     if light is not None:
         if matter.normal is None:
             raise ValueError("A light needs normals: give the field's Matter its `normal`.")
         normal = matter.normal
         color = shade(matter.albedo, normal, points[kept], light[picture])
-        v = rays.directions[picture, ray]
         facing = (normal * v).sum(-1, keepdim=True).clamp_min(0).square()
     return Marched(
         color=(w * spread(color)).sum(-2),
@@ -175,16 +192,31 @@ def march_grid(
     *,
     light: Light | None = None,
     occupied: Bool[Tensor, "n n n"] | None = None,
+    skin: Skin | None = None,
 ) -> Marched:
-    """Composite a dense grid; normals from differences at its vertices, interpolated."""
-    table = grid if light is None else torch.cat([grid, slopes(grid[..., 0])], -1)
+    """Composite a dense grid; normals from differences at its vertices, interpolated.
 
-    def field(points: Points) -> Matter:
+    With a `skin` the grid's first number is how deep a point lies under a surface, in world units
+    (less than 0 outside), and not the raw value of a density.
+    """
+    sloped = light is not None or (skin is not None and skin.kind == "neus")
+    table = torch.cat([grid, slopes(grid[..., 0])], -1) if sloped else grid
+
+    def field(
+        points: Points, directions: Float[Tensor, "n 3"], lengths: Float[Tensor, " n"]
+    ) -> Matter:
         values = lookup(table, points)
-        normal = None if light is None else outward(values[:, 4:])
-        return Matter(density_of(values[:, 0]), values[:, 1:4].sigmoid(), normal)
+        raw, slope = values[:, 0], values[:, 4:]
+        if skin is None:
+            density = density_of(raw)
+        elif skin.kind == "volsdf":
+            density = volsdf_density(raw, skin.width)
+        else:
+            rise = (slope * directions).sum(-1)
+            density = neus_thickness(raw, rise, lengths, skin.width) / lengths
+        return Matter(density, values[:, 1:4].sigmoid(), outward(slope) if sloped else None)
 
-    return march(field, rays, light=light, occupied=occupied)
+    return march_sections(field, rays, light=light, occupied=occupied)
 
 
 @runtime_checkable
@@ -198,6 +230,7 @@ class MarchGrid(Protocol):
         *,
         light: Light | None = None,
         occupied: Bool[Tensor, "n n n"] | None = None,
+        skin: Skin | None = None,
     ) -> Marched: ...
 
 

@@ -20,7 +20,9 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from dreamlift.lights import Light
-from dreamlift.render.grid import HALF, STEEPNESS, slopes
+from dreamlift.render.grid import HALF, slopes
+from dreamlift.render.skin import Skin
+from dreamlift.render.skin_warp import LAWS, absorb, sigmoid
 from dreamlift.render.start_warp import start
 from dreamlift.render.volume import SOFTNESS, Marched, Rays
 
@@ -28,7 +30,6 @@ start()
 wp.set_module_options({"enable_backward": False})
 
 _HALF = wp.constant(HALF)
-_STEEPNESS = wp.constant(STEEPNESS)
 _SOFTNESS = wp.constant(SOFTNESS)
 _OPAQUE = wp.constant(1e-5)  # a ray ends where less than this share of it goes on
 
@@ -39,8 +40,10 @@ class Volume:
     """What all rays read."""
 
     grid: wp.array[wp.vec4]
-    slopes: wp.array[wp.vec3]  # empty without a light
+    slopes: wp.array[wp.vec3]  # empty without a light, but for NeuS
     n: int  # vertices along an axis
+    law: int  # of densities: 0 softplus, 1 VolSDF, 2 NeuS
+    width: wp.array[float]  # one number; of 1 and 2
     occupied: wp.array3d[wp.uint8]  # empty: everything is
     origins: wp.array[wp.vec3]
     directions: wp.array[wp.vec3]
@@ -60,8 +63,6 @@ class Volume:
 class Sample:
     """What the field and the light say at one point of a ray."""
 
-    density: float
-    slope: float  # d density / d raw
     albedo: wp.vec3  # of the material
     color: wp.vec3  # albedo, or 1 where textureless
     normal: wp.vec3
@@ -116,24 +117,26 @@ def is_occupied(volume: Volume, point: wp.vec3):
 
 @no_type_check
 @wp.func
-def sigmoid(x: float):
-    return 1.0 / (1.0 + wp.exp(-x))
-
-
-@no_type_check
-@wp.func
-def look(volume: Volume, picture: int, point: wp.vec3, at: int, f: wp.vec3):
-    """Density, colour and shading at a point, fraction f into the cell of vertex `at`."""
+def look(
+    volume: Volume,
+    picture: int,
+    point: wp.vec3,
+    v: wp.vec3,
+    step: float,
+    at: int,
+    f: wp.vec3,
+):
+    """Shading and what is absorbed at a point, fraction f into the cell of vertex `at`."""
     s = Sample()
     raw = lookup(volume.grid, at, volume.n, f)
-    e = wp.exp(-wp.abs(raw[0]))
-    s.density = _STEEPNESS * (wp.max(raw[0], 0.0) + wp.log(1.0 + e))
-    s.slope = _STEEPNESS * wp.where(raw[0] > 0.0, 1.0, e) / (1.0 + e)
+    gradient = wp.vec3()
+    if volume.lit or volume.law == 2:
+        gradient = lookup(volume.slopes, at, volume.n, f)
+    section = absorb(volume.law, volume.width[0], raw[0], wp.dot(gradient, v), step)
     s.albedo = wp.vec3(sigmoid(raw[1]), sigmoid(raw[2]), sigmoid(raw[3]))
     s.color = s.albedo
     s.irradiance = 1.0
     if volume.lit:
-        gradient = lookup(volume.slopes, at, volume.n, f)
         s.stretch = 1.0 / wp.sqrt(wp.dot(gradient, gradient) + _SOFTNESS * _SOFTNESS)
         s.normal = -gradient * s.stretch
         s.toward = wp.normalize(volume.light[picture] - point)
@@ -143,7 +146,7 @@ def look(volume: Volume, picture: int, point: wp.vec3, at: int, f: wp.vec3):
         s.irradiance = volume.ambient[picture] + s.diffuse * cosine
         if volume.textureless[picture] != wp.uint8(0):
             s.color = wp.vec3(1.0, 1.0, 1.0)
-    return s
+    return s, section
 
 
 @no_type_check
@@ -167,8 +170,8 @@ def forward(volume: Volume, start: int, stride: int, out: wp.array2d[float]):
             i, j, k = int(place[0]), int(place[1]), int(place[2])
             f = place - wp.vec3(float(i), float(j), float(k))
             at = (i * volume.n + j) * volume.n + k
-            s = look(volume, picture, point, at, f)
-            passed = wp.exp(-s.density * step)
+            s, section = look(volume, picture, point, v, step, at, f)
+            passed = wp.exp(-section.thickness)
             w = T * (1.0 - passed)
             alpha += w
             depth += w * t
@@ -197,6 +200,7 @@ def backward(
     upstream: wp.array2d[float],
     to_grid: wp.array[wp.vec4],
     to_slopes: wp.array[wp.vec3],
+    to_width: wp.array[float],  # one number a ray
 ):
     ray = start + wp.tid() * stride
     picture = ray // volume.rays
@@ -209,7 +213,7 @@ def backward(
     to_color = wp.vec3(upstream[ray, 0], upstream[ray, 1], upstream[ray, 2])
     to_normal = wp.vec3(upstream[ray, 5], upstream[ray, 6], upstream[ray, 7])
     to_alpha, to_depth, to_orientation = upstream[ray, 3], upstream[ray, 4], upstream[ray, 8]
-    behind = wp.float32(0.0)  # sum_j w_j q_j over the samples still to come
+    behind, widen = wp.float32(0.0), wp.float32(0.0)  # sum_j w_j q_j over the samples still to come
     for c in range(8):
         behind += upstream[ray, c] * out[ray, c]
     n = wp.int32(0)
@@ -220,14 +224,16 @@ def backward(
             i, j, k = int(place[0]), int(place[1]), int(place[2])
             f = place - wp.vec3(float(i), float(j), float(k))
             at = (i * volume.n + j) * volume.n + k
-            s = look(volume, picture, point, at, f)
-            passed = wp.exp(-s.density * step)
+            s, section = look(volume, picture, point, v, step, at, f)
+            passed = wp.exp(-section.thickness)
             w = T * (1.0 - passed)
             reflected = wp.dot(to_color, s.color)
             q = s.irradiance * reflected + to_alpha + to_depth * t + wp.dot(to_normal, s.normal)
             behind -= w * q
             T *= passed
-            to_raw = step * (T * q - behind) * s.slope
+            to_thickness = T * q - behind
+            to_raw = to_thickness * section.slope
+            widen += to_thickness * section.widen
             to_logits = wp.vec3()
             if not (volume.lit and volume.textureless[picture] != wp.uint8(0)):
                 white = wp.vec3(1.0, 1.0, 1.0)
@@ -235,6 +241,8 @@ def backward(
                 to_logits = wp.cw_mul(to_albedo, wp.cw_mul(s.albedo, white - s.albedo))
             to_values = wp.vec4(to_raw, to_logits[0], to_logits[1], to_logits[2])
             scatter(to_grid, at, volume.n, f, to_values)
+            if volume.law == 2:
+                scatter(to_slopes, at, volume.n, f, to_thickness * section.tilt * v)
             if volume.lit:
                 away = wp.max(wp.dot(s.normal, v), 0.0)
                 to_n = to_normal + s.diffuse * reflected * s.toward
@@ -243,6 +251,7 @@ def backward(
                 scatter(to_slopes, at, volume.n, f, to_gradient)
         t += step
         n += 1
+    to_width[ray] = widen
 
 
 @cache
@@ -278,6 +287,8 @@ def _volume(
     rays: Rays,
     light: Light | None,
     occupied: Bool[Tensor, "n n n"],
+    width: Float[Tensor, ""],
+    law: int,
 ) -> Any:
     """The kernels' view of the tensors, which it keeps alive."""
 
@@ -289,6 +300,8 @@ def _volume(
     volume.grid = _vectors(grid, wp.vec4)
     volume.slopes = _vectors(slopes, wp.vec3)
     volume.n = grid.shape[0]
+    volume.law = law
+    volume.width = array(width.reshape(1), wp.float32)
     volume.occupied = array(occupied.view(torch.uint8), wp.uint8)
     volume.origins = _vectors(rays.origins, wp.vec3)
     volume.directions = _vectors(rays.directions, wp.vec3)
@@ -306,19 +319,21 @@ def _volume(
 
 
 class _March(torch.autograd.Function):
-    """(grid, slopes) to nine numbers a ray: colour, alpha, depth, normal, orientation."""
+    """(grid, slopes, width) to nine numbers a ray: colour, alpha, depth, normal, orientation."""
 
     @staticmethod
     def forward(
         ctx: Any,
         grid: Float[Tensor, "x y z 4"],
         slopes: Float[Tensor, "p q s 3"],
+        width: Float[Tensor, ""],
         rays: Rays,
         light: Light | None,
         occupied: Bool[Tensor, "n n n"],
+        law: int,
     ) -> Float[Tensor, "rays 9"]:
         threads = torch.get_num_threads() if grid.device.type == "cpu" else 1
-        volume = _volume(grid, slopes, rays, light, occupied)
+        volume = _volume(grid, slopes, rays, light, occupied, width, law)
         out = grid.new_empty(rays.count.numel(), 9)
         seen = wp.from_torch(out)
         _launch(forward, len(out), grid.device, [(volume, seen)] * threads)
@@ -331,15 +346,18 @@ class _March(torch.autograd.Function):
         grid, slopes, out = ctx.saved_tensors
         buffers = [(torch.zeros_like(grid), torch.zeros_like(slopes)) for _ in range(ctx.threads)]
         given = (wp.from_torch(out.detach()), wp.from_torch(upstream[0].contiguous()))
+        to_width = grid.new_empty(len(out))
+        widths = wp.from_torch(to_width)
         inputs = [
-            (ctx.volume, *given, _vectors(a, wp.vec4), _vectors(b, wp.vec3)) for a, b in buffers
+            (ctx.volume, *given, _vectors(a, wp.vec4), _vectors(b, wp.vec3), widths)
+            for a, b in buffers
         ]
         _launch(backward, len(out), grid.device, inputs)
         to_grid, to_slopes = buffers[0]
         for a, b in buffers[1:]:
             to_grid += a
             to_slopes += b
-        return to_grid, to_slopes, None, None, None
+        return to_grid, to_slopes, to_width.sum(), None, None, None, None
 
 
 def march_grid(
@@ -348,11 +366,16 @@ def march_grid(
     *,
     light: Light | None = None,
     occupied: Bool[Tensor, "n n n"] | None = None,
+    skin: Skin | None = None,
 ) -> Marched:
     """Composite a dense grid; normals from differences at its vertices, interpolated."""
-    slope = grid.new_empty(0, 0, 0, 3) if light is None else slopes(grid[..., 0])
+    law = LAWS[None if skin is None else skin.kind]
+    flat = light is None and (skin is None or skin.kind == "volsdf")
+    slope = grid.new_empty(0, 0, 0, 3) if flat else slopes(grid[..., 0])
+    width = grid.new_ones(()) if skin is None else skin.width
     if occupied is None:
         occupied = torch.empty(0, 0, 0, dtype=torch.bool, device=grid.device)
-    out = _March.apply(grid, slope, rays, light, occupied).reshape(*rays.count.shape, 9)
+    out = _March.apply(grid, slope, width, rays, light, occupied, law)
+    out = out.reshape(*rays.count.shape, 9)
     color, alpha, depth, normal, orientation = out.split((3, 1, 1, 3, 1), -1)
     return Marched(color, alpha, depth, normal, orientation)

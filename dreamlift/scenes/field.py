@@ -5,7 +5,7 @@ frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1).
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, final
+from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from dreamlift.render.volume import (
     Matter,
     Points,
     RayIntegrals,
+    Rays,
     analytic_normals,
     fastest,
     finite_normals,
@@ -59,22 +60,30 @@ def initial_density(
 class Grid(nn.Module):
     """Levels of vertices, each twice as fine as the one before, that are added up."""
 
-    def __init__(self, resolution: int, raw: Callable[[Points], Tensor], levels: int = 3) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        raw: Callable[[Points], Tensor],
+        levels: int = 3,
+        *,
+        channels: int = 3,
+    ) -> None:
         super().__init__()
         finest = vertices(resolution).flatten(0, 2)
-        values = torch.cat([raw(finest)[:, None], torch.zeros_like(finest)], -1)
+        values = torch.cat([raw(finest)[:, None], finest.new_zeros(len(finest), channels)], -1)
         sides = [(resolution - 1) // 2**k + 1 for k in range(levels)]
-        self.levels = nn.ParameterList(torch.zeros(n, n, n, 4) for n in reversed(sides))
-        self.levels[-1] = nn.Parameter(values.reshape(resolution, resolution, resolution, 4))
+        self.levels = nn.ParameterList(torch.zeros(n, n, n, 1 + channels) for n in reversed(sides))
+        self.levels[-1] = nn.Parameter(values.reshape(resolution, resolution, resolution, -1))
 
-    def dense(self) -> Float[Tensor, "x y z 4"]:
-        """The sum of the levels on the finest vertices: raw density, three colour logits."""
+    def dense(self) -> Float[Tensor, "x y z c"]:
+        """The sum of the levels on the finest vertices: raw density, three colour logits (or as
+        many other channels as were asked for)."""
         total = self.levels[0]
         for finer in list(self.levels)[1:]:
             total = halve(total) + finer
         return total
 
-    def forward(self, points: Points) -> Float[Tensor, "n 4"]:
+    def forward(self, points: Points) -> Float[Tensor, "n c"]:
         return lookup(self.dense(), points)
 
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
@@ -104,6 +113,38 @@ class Frequencies(nn.Module):
         corners = vertices(cells + 1, device=next(self.parameters()).device)
         raw = self(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
         return F.max_pool3d(raw, 2, 1)[0, 0]
+
+
+@runtime_checkable
+class Occupied(Protocol):
+    """What knows which of its cells are empty."""
+
+    seen: Float[Tensor, "n n n"]
+    occupied: Bool[Tensor, "n n n"]
+
+
+def rays_of(shot: Shot, samples: int, rng: torch.Generator | None) -> Rays:
+    """The rays of a shot, `samples` along a diameter of the ball; with `rng` they are shifted."""
+    origins, directions = (x.flatten(1, 2) for x in shot.cameras.rays())
+    jitter = None
+    if rng is not None:
+        jitter = torch.rand(origins.shape[:2], generator=rng, device=rng.device).to(origins)
+    return sample_rays(origins, directions, samples=samples, jitter=jitter)
+
+
+def pictured(m: Marched, shot: Shot) -> Rendering[RayIntegrals]:
+    """What rays gathered, as pictures."""
+
+    def picture(x: Float[Tensor, "b r c"]) -> Float[Tensor, "b h w c"]:
+        return x.unflatten(1, (shot.cameras.height, shot.cameras.width))
+
+    return Rendering(
+        color=picture(m.color),
+        alpha=picture(m.alpha),
+        aux=RayIntegrals(picture(m.orientation)),
+        depth=picture(m.depth),
+        normal=None if shot.light is None else picture(m.normal),
+    )
 
 
 @final
@@ -149,13 +190,23 @@ class Field(Scene[RayIntegrals]):
         if not isinstance(self.body, Grid):
             raise ValueError("Only a grid has a finer one; this field is a network.")
         dense = halve(self.body.dense().detach())
-        field = Field(
-            normals=self.normals, samples=2 * self.samples, resolution=len(dense), levels=1
-        ).to(dense.device)
-        with torch.no_grad():
-            field.get_parameter("body.levels.0").copy_(dense)
-            field.seen.copy_(self.seen)
-            field.occupied.copy_(self.occupied)
+        return Field.of(dense, self, samples=2 * self.samples, normals=self.normals)
+
+    @staticmethod
+    @torch.no_grad()
+    def of(
+        dense: Float[Tensor, "n n n 4"],
+        like: "Occupied",
+        *,
+        samples: int,
+        normals: Literal["finite", "analytic"] = "finite",
+    ) -> "Field":
+        """One level of these raw densities and colour logits, its empty cells those of `like`."""
+        field = Field(normals=normals, samples=samples, resolution=len(dense), levels=1)
+        field = field.to(dense.device)
+        field.get_parameter("body.levels.0").copy_(dense)
+        field.seen.copy_(like.seen)
+        field.occupied.copy_(like.occupied)
         return field
 
     def revive(self) -> None:
@@ -193,11 +244,7 @@ class Field(Scene[RayIntegrals]):
         return self.seen.new_tensor([[-BALL] * 3, [BALL] * 3])
 
     def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[RayIntegrals]:
-        origins, directions = (x.flatten(1, 2) for x in shot.cameras.rays())
-        jitter = None
-        if rng is not None:
-            jitter = torch.rand(origins.shape[:2], generator=rng, device=rng.device).to(origins)
-        rays = sample_rays(origins, directions, samples=self.samples, jitter=jitter)
+        rays = rays_of(shot, self.samples, rng)
         if isinstance(self.body, Grid) and self.normals == "finite":
             grid = self.body.dense()
             march_grid = fastest(grid, rays)
@@ -205,7 +252,7 @@ class Field(Scene[RayIntegrals]):
         else:
             look = self._lit if shot.light is not None else self._unlit
             m = march(look, rays, light=shot.light, occupied=self.occupied)
-        return self._pictures(m, shot)
+        return pictured(m, shot)
 
     def _unlit(self, points: Points) -> Matter:
         return Matter(*self.query(points))
@@ -213,18 +260,6 @@ class Field(Scene[RayIntegrals]):
     def _lit(self, points: Points) -> Matter:
         find = finite_normals if self.normals == "finite" else analytic_normals
         return Matter(*self.query(points), find(self.density, points))
-
-    def _pictures(self, m: Marched, shot: Shot) -> Rendering[RayIntegrals]:
-        def picture(x: Float[Tensor, "b r c"]) -> Float[Tensor, "b h w c"]:
-            return x.unflatten(1, (shot.cameras.height, shot.cameras.width))
-
-        return Rendering(
-            color=picture(m.color),
-            alpha=picture(m.alpha),
-            aux=RayIntegrals(picture(m.orientation)),
-            depth=picture(m.depth),
-            normal=None if shot.light is None else picture(m.normal),
-        )
 
     def adapt(
         self, step: Step, view: Rendering[RayIntegrals], optimizer: torch.optim.Optimizer

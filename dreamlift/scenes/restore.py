@@ -11,13 +11,15 @@ from dreamlift.geometry.mesh import Surface
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.gaussians import PARAMETERS, Cloud
 from dreamlift.scenes.pliable import PliableMesh
+from dreamlift.scenes.sdf import SDF
 
 
-def restored(state: Mapping[str, Tensor]) -> Field | Cloud | PliableMesh:
+def restored(state: Mapping[str, Tensor]) -> Field | SDF | Cloud | PliableMesh:
     """The field on a grid, the cloud or the mesh whose `state_dict` this is, on the CPU.
 
     To be looked at or exported, not optimised further: how a cloud grows and how many samples a
-    field's rays take are no part of a state. Raises ValueError for any other.
+    field's rays take are no part of a state, nor is the kind of skin that distances have: they are
+    shown with VolSDF's. Raises ValueError for any other.
     """
     state = {name: value.detach().cpu() for name, value in state.items()}
     if set(PARAMETERS) <= state.keys():
@@ -32,7 +34,8 @@ def restored(state: Mapping[str, Tensor]) -> Field | Cloud | PliableMesh:
     elif "body.levels.0" in state:
         levels = [value for name, value in state.items() if name.startswith("body.levels.")]
         side = max(len(level) for level in levels)
-        scene = Field(resolution=side, levels=len(levels), samples=3 * (side - 1) // 2)
+        kind = SDF if "log_width" in state else Field
+        scene = kind(resolution=side, levels=len(levels), samples=3 * (side - 1) // 2)
     else:
         raise ValueError(f"No scene has a state of {', '.join(sorted(state)[:6])} ...")
     scene.load_state_dict(dict(state))

@@ -1,0 +1,156 @@
+"""Tiny pipelines of the rarer families, as tests/tiny_pipelines.py has those of the common ones."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny_pipelines import (
+    PLAIN,
+    UNET,
+    autoencoder,
+    clip_text,
+    clip_tokenizer,
+    saved,
+    widened,
+)
+
+UNCHECKED: dict[str, Any] = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "requires_safety_checker": False,
+}
+
+
+def unet(**config: Any) -> Any:
+    """A UNet over latents of 4 channels."""
+    from diffusers import UNet2DConditionModel
+
+    return widened(UNet2DConditionModel(**{**UNET, "in_channels": 4, "out_channels": 4, **config}))
+
+
+def words() -> dict[str, Any]:
+    """CLIP's tokenizer and text encoder."""
+    return {"text_encoder": clip_text(), "tokenizer": clip_tokenizer(pad="!")}
+
+
+def lcm(folder: Path) -> Any:
+    """A latent consistency model, saved; the pipeline."""
+    from diffusers import LatentConsistencyModelPipeline, LCMScheduler
+
+    torch.manual_seed(6)
+    scheduler = LCMScheduler(**PLAIN)
+    network = unet(time_cond_proj_dim=15)
+    made = LatentConsistencyModelPipeline(
+        vae=autoencoder(), unet=network, scheduler=scheduler, **words(), **UNCHECKED
+    )
+    return saved(made, folder)
+
+
+def turbo(folder: Path) -> Any:
+    """SD-Turbo, saved; the pipeline."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
+    torch.manual_seed(7)
+    named = {key: PLAIN[key] for key in ("beta_schedule", "beta_start", "beta_end")}
+    scheduler = EulerDiscreteScheduler(**named, timestep_spacing="trailing", steps_offset=1)
+    made = StableDiffusionPipeline(
+        vae=autoencoder(), unet=unet(), scheduler=scheduler, **words(), **UNCHECKED
+    )
+    return saved(made, folder)
+
+
+def pix2pix(folder: Path) -> Any:
+    """InstructPix2Pix, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionInstructPix2PixPipeline
+
+    torch.manual_seed(8)
+    network, scheduler = unet(in_channels=8), DDIMScheduler(**PLAIN)
+    made = StableDiffusionInstructPix2PixPipeline(
+        vae=autoencoder(), unet=network, scheduler=scheduler, **words(), **UNCHECKED
+    )
+    return saved(made, folder)
+
+
+def depth(folder: Path) -> Any:
+    """Stable Diffusion 2 told the depth, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionDepth2ImgPipeline
+    from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
+
+    torch.manual_seed(9)
+    config = DPTConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=20,
+        image_size=32, patch_size=16, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
+        backbone_out_indices=[0, 1, 2, 3], is_hybrid=False,
+    )  # fmt: skip
+    made = StableDiffusionDepth2ImgPipeline(
+        vae=autoencoder(), unet=unet(in_channels=5), scheduler=DDIMScheduler(**PLAIN), **words(),
+        depth_estimator=DPTForDepthEstimation(config), feature_extractor=DPTImageProcessor(),
+    )  # fmt: skip
+    return saved(made, folder)
+
+
+def control(**config: Any) -> Any:
+    """A ControlNet whose last layers say something."""
+    from diffusers import ControlNetModel
+
+    shared = {key: value for key, value in UNET.items() if key[:2] not in ("sa", "up")}
+    made = ControlNetModel(**{**shared, "conditioning_embedding_out_channels": (4, 8), **config})
+    with torch.no_grad():
+        for value in made.parameters():
+            if not value.any():
+                value.normal_(std=0.1)
+    return widened(made)
+
+
+def controlnet(folder: Path) -> Any:
+    """Stable Diffusion with a ControlNet, saved; the pipeline."""
+    from diffusers import DDIMScheduler, StableDiffusionControlNetPipeline
+
+    torch.manual_seed(10)
+    made = StableDiffusionControlNetPipeline(
+        vae=autoencoder(), unet=unet(), scheduler=DDIMScheduler(**PLAIN), **words(),
+        controlnet=control(), **UNCHECKED,
+    )  # fmt: skip
+    return saved(made, folder)
+
+
+def ip_adapter(pipeline: Any, file: Path, *, plus: bool = False, wide: int = 32) -> None:
+    """An IP-Adapter for a pipeline, and its picture encoder beside it, saved."""
+    from diffusers.models.embeddings import IPAdapterPlusImageProjection
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(11)
+    eye = CLIPVisionConfig(hidden_size=16, intermediate_size=20, projection_dim=12, patch_size=7,
+                           num_hidden_layers=3, num_attention_heads=4, image_size=21)  # fmt: skip
+    widened(CLIPVisionModelWithProjection(eye)).save_pretrained(file.parent / "image_encoder")
+    state = {"proj.weight": (4 * wide, 12), "proj.bias": (4 * wide,)}
+    state |= {"norm.weight": (wide,), "norm.bias": (wide,)}
+    if plus:
+        made = IPAdapterPlusImageProjection(embed_dims=16, output_dims=wide, hidden_dims=8,
+                                            depth=4, dim_head=64, heads=1, num_queries=3)  # fmt: skip
+        state = originals({key: (*value.shape,) for key, value in made.state_dict().items()})
+    shapes = {f"image_proj.{key}": shape for key, shape in state.items()}
+    for i, name in enumerate(pipeline.unet.attn_processors):
+        if "attn2" in name:
+            layer = pipeline.unet.get_submodule(name.removesuffix(".processor"))
+            for end in ("k", "v"):
+                shapes[f"ip_adapter.{i}.to_{end}_ip.weight"] = tuple(layer.to_k.weight.shape)
+    save_file({key: 0.5 * torch.randn(shape) for key, shape in shapes.items()}, file)
+
+
+def originals(state: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """A resampler's weights under the names that the authors' files have."""
+    names = {"ln0": "0.norm1", "ln1": "0.norm2", "attn.to_q": "0.to_q", "attn.to_out.0": "0.to_out",
+             "ff.0": "1.0", "ff.1.net.0.proj": "1.1", "ff.1.net.2": "1.3"}  # fmt: skip
+    made: dict[str, tuple[int, ...]] = {}
+    for key, shape in state.items():
+        layer, _, end = key.removeprefix("layers.").partition(".")
+        part = end.rpartition(".")[0]
+        if part == "attn.to_k":
+            made[f"layers.{layer}.0.to_kv.weight"] = (2 * shape[0], shape[1])
+        elif part in names:
+            made[f"layers.{layer}.{names[part]}.{end.rpartition('.')[2]}"] = shape
+        elif part != "attn.to_v":
+            made[key] = shape
+    return made
