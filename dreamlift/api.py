@@ -39,7 +39,6 @@ from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
 from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
-from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
@@ -171,18 +170,15 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     _compare_versions(run)
     memory.keep()
     try:
-        device, world = device_named(request.device), not request.prior.open
-        prior = request.prior.load(device)
-        rehearse(prior, sentences_of(request.recipe))
+        device = device_named(request.device)
+        model: Any = request.prior.load(device)
+        world = not request.prior.open
+        rehearse(model, sentences_of(request.recipe))
 
         def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
             examine = examiner(recipe.prompt, world=world)
             watch = [*observers, Remedies(examine, act=request.remedies), *more]
-            if isinstance(recipe, Compared):
-                assert isinstance(prior, Aligner)
-                return recipe.run(run, prior, watch, device=device)
-            assert isinstance(prior, Prior)
-            return recipe.run(run, prior, watch, device=device)
+            return recipe.run(run, model, watch, device=device)
 
         scene = begin(run, _piloted(run, request, begin))
         log.info("cutting the surface, baking its colours, filming it ...")

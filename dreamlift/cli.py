@@ -83,12 +83,12 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     previews: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Every so many steps, leave a picture of what the guidance asks its prior: the render, the
     same with noise, what is guessed of it at once, and by a short DDIM. 0: none."""
-    pilot: int = 1
-    """Begin with so many seeds, from --seed on, and go on with the one that is most like the
-    prompt by the embedded CLIP after 30 % of its first stage."""
     embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
     files: then the prior's text encoder is not needed."""
+    pilot: int = 1
+    """Begin with so many seeds, from --seed on, and go on with the one that is most like the
+    prompt by the embedded CLIP after 30 % of its first stage."""
     remedies: bool = True
     """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
     end is told either way."""
