@@ -282,7 +282,7 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000, "io.meshes": 600}
+FURTHER = {"render.raster": 2000, "io.meshes": 750}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
 becomes one; and other people's mesh files, to be read."""
 
