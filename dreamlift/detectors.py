@@ -43,9 +43,9 @@ TRUE_SEEDS = 8
 
 @dataclass(frozen=True)
 class Look:
-    """Eight sides of a scene, albedo; sRGB in [0, 1], times alpha."""
+    """Eight sides of a scene, albedo; sRGB in [0, 1], times alpha, or a prior's latents."""
 
-    color: Float[Tensor, "s h w 3"]
+    color: Float[Tensor, "s h w c"]
     alpha: Float[Tensor, "s h w 1"]
 
     @staticmethod

@@ -72,10 +72,9 @@ Observer: TypeAlias = Callable[[Moment], None]
 
 
 class Amiss(FloatingPointError):
-    """Something wrong with a step, as numbers that are not finite."""
+    """Something wrong with a step: what was found, and what a person can do about it."""
 
     def __init__(self, found: str, advice: str) -> None:
-        """`found`: what is wrong; `advice`: what a person can do about it. Sentences."""
         super().__init__(f"{found} {advice}")
         self.found = found
 
@@ -123,12 +122,10 @@ class Guard(Checkpointable, Protocol):
     """An observer that may change a stage's course; its state, {} at first, is saved too."""
 
     def begin(self, at: Standing) -> None:
-        """Before a step: the first one, and every tenth of the stage."""
-        ...
+        """Before each step."""
 
     def remedy(self, at: Standing, problem: Amiss) -> None:
         """Go back, or raise `problem`: what the last step, or its observers, found wrong."""
-        ...
 
 
 class Paused(Exception):
@@ -164,20 +161,19 @@ def fit(
         for observer in observers:
             if isinstance(observer, AbstractContextManager):
                 stack.enter_context(observer)
-        begun = at.done
         while at.done < stage.steps:
             try:
-                if at.done == begun or at.done % max(stage.steps // 10, 1) == 0:
-                    for guard in guards:
-                        guard.begin(at)
-                paused = _step(at, observers)
+                for guard in guards:
+                    guard.begin(at)
+                _step(at, observers)
                 due = checkpoint_steps is not None and at.done % checkpoint_steps == 0
                 due = due or time.monotonic() - saved_at >= checkpoint_seconds
-                if due or interrupted() or at.done == stage.steps or paused:
+                if due or interrupted() or at.done == stage.steps:
                     _save(at, guards)
                     saved_at = time.monotonic()
-                if paused:
-                    raise paused
+            except Paused:
+                _save(at, guards)
+                raise
             except Amiss as problem:
                 if not guards:
                     raise
@@ -187,17 +183,13 @@ def fit(
                 raise KeyboardInterrupt
 
 
-def _step(at: Standing, observers: Sequence[Observer]) -> Paused | None:
-    """One step, and those who watch it; whether one of them wants to stop here."""
+def _step(at: Standing, observers: Sequence[Observer]) -> None:
+    """One step, and those who watch it."""
     step = Step(at.done, at.stage.steps, at.rng)
     view, terms = _advance(at.stage, at.run, step)
     at.done += 1
-    try:
-        for observe in observers:
-            observe(Moment(at.run, at.stage, step, view, terms))
-    except Paused as paused:
-        return paused
-    return None
+    for observe in observers:
+        observe(Moment(at.run, at.stage, step, view, terms))
 
 
 def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], Mapping[str, float]]:
@@ -217,8 +209,7 @@ def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], M
         grads = [p.grad.sum() for p in group["params"] if p.grad is not None]
         if grads and not torch.stack(grads).isfinite().all():
             name = group.get("name", "all")
-            found = f"Step {step.index}: the gradient of {name} is not finite."
-            raise Amiss(found, _advice(run))
+            raise Amiss(f"Step {step.index}: the gradient of {name} is not finite.", _advice(run))
     if stage.rates is not None:
         _set_rates(stage.optimizer, stage.rates(step))
     stage.optimizer.step()
@@ -236,8 +227,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, rates: Mapping[str, float]) -> 
 
 def _save(at: Standing, guards: Sequence[Guard]) -> None:
     """Write the checkpoint."""
-    going = at.done < at.stage.steps
-    told = [guard.state_dict() for guard in guards] if going else []
+    told = [guard.state_dict() for guard in guards if at.done < at.stage.steps]
     at.run.save({**at.state(), "guards": told})
 
 

@@ -24,7 +24,7 @@ from dreamlift.detectors import Finding, Look
 from dreamlift.fit import Amiss, Moment, Stage, Standing
 from dreamlift.io.atomic import atomic
 from dreamlift.run import CHECKPOINT, Run
-from dreamlift.scene import Revivable
+from dreamlift.scenes.revival import Revivable
 
 TIMES = 3
 """Remedies of a kind that a stage is given."""

@@ -60,9 +60,18 @@ class Strips:
             question = max(heard, key=lambda asked: float(asked.t.mean()))
             folder = self.folder or moment.run.path / "previews"
             stage = f"{moment.run.stage}-" if moment.run.stage else ""
-            picture = strip(moment.view.before(question.shot), question, f"step {done}")
+            picture = strip(_pictures(moment, question), question, f"step {done}")
             save_png(folder / f"guidance-{stage}{done:06d}.png", picture)
             self._heard.clear()  # what the strip itself asked
+
+
+@torch.no_grad()
+def _pictures(moment: Moment, question: Question) -> Float[Tensor, "b h w 3"]:
+    """What the step rendered; of a scene whose colours are latents, decoded."""
+    color = moment.view.color
+    if color.shape[-1] == 3:
+        return moment.view.before(question.shot)
+    return question.score.prior.decode(color.permute(0, 3, 1, 2))
 
 
 @torch.no_grad()

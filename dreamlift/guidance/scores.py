@@ -54,10 +54,7 @@ _heard: ContextVar[list[Question] | None] = ContextVar("heard", default=None)
 
 @contextmanager
 def overhearing() -> Generator[list[Question]]:
-    """All that scores are asked inside, by this thread, in the order in which they are asked.
-
-    It changes no answer. Whoever listens for long empties the list now and then.
-    """
+    """All that scores are asked inside, by this thread; whoever listens for long empties it."""
     heard: list[Question] = []
     before = _heard.set(heard)
     try:

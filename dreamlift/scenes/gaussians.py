@@ -101,8 +101,8 @@ class Cloud(Scene[Splats]):
 
     def revive(self) -> None:
         """Begin again, as many Gaussians (1,000 or more) that are grey and in a ball."""
-        count, degree = max(len(self), 1000), degree_of(1 + self.rest.shape[1])
-        blob = in_ball(count, torch.Generator().manual_seed(0), degree=degree)
+        rng, degree = torch.Generator().manual_seed(0), degree_of(1 + self.rest.shape[1])
+        blob = in_ball(max(len(self), 1000), rng, degree=degree)
         self.load_state_dict(Cloud(blob, degree_every=self.degree_every).state_dict())
 
     @property

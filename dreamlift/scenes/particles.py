@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dreamlift.scene import Aux, Rendering, Revivable, Scene, Shot
+from dreamlift.scene import Aux, Rendering, Scene, Shot
+from dreamlift.scenes.revival import Revivable
 from dreamlift.step import Step
 
 Who: TypeAlias = Literal["one", "all"]
