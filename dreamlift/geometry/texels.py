@@ -1,4 +1,4 @@
-"""Textures, looked up."""
+"""What a texture shows at a place; u to the right, v upward, (0, 0) its lower left corner."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -10,7 +10,7 @@ from torch import Tensor
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.priors.encoders import Later
-from dreamlift.priors.pixel import TextEncoder
+from dreamlift.priors.pixel import TextEncoder, counted
 from dreamlift.scene import Rendering, Shot
 
 Pictured: TypeAlias = Callable[[Prompt], Embedding]
@@ -56,7 +56,9 @@ class Sentences:
         self, mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], shot: Shot
     ) -> Condition:
         """All that was embedded, interpolated, and what is told of the shot."""
-        told = {key: weighted(mix, key) for key in mix[0][0]}
+        told = {key: weighted(mix, key) for key in mix[0][0] if key != "mask"}
+        if "mask" in mix[0][0]:
+            told["mask"] = counted(mix)
         return told if self.sight is None else {**told, **self.sight(shot)}
 
 
@@ -84,6 +86,18 @@ def shown(shot: Shot) -> Rendering[None]:
             "follow it. In Python, give Shot(cameras, seen=scene.render(shot).detached())."
         )
     return shot.seen
+
+
+def picture_shown(shot: Shot) -> Float[Tensor, "b h w 3"]:
+    """What the scene shows before the shot's background. Raises BadInput where that is no colour
+    (a field of latents), or nothing."""
+    seen = shown(shot)
+    if seen.color.shape[-1] != 3:
+        raise BadInput(
+            "This prior is told a picture of what the scene shows, and this scene shows latents. "
+            "Choose a recipe whose scene has colours."
+        )
+    return seen.before(shot)
 
 
 def picture_of(
