@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dreamlift.guidance import regularizers, sketch
+from dreamlift.guidance import eikonal as on_eikonal
+from dreamlift.guidance import sketch
 from dreamlift.render import skin
 
 RIGHT, SECTION = skin.volsdf_density, skin.neus_thickness
@@ -41,9 +42,9 @@ SKIN: dict[str, planted.Bug] = {
 }  # fmt: skip
 SDF: dict[str, planted.Bug] = {
     "of the square": (
-        regularizers, "eikonal", lambda g: (g.square().sum(-1) - 1).square().mean(), "eikonal"),
+        on_eikonal, "eikonal", lambda g: (g.square().sum(-1) - 1).square().mean(), "eikonal"),
     "of each axis": (
-        regularizers, "eikonal", lambda g: (g.abs() - 1).square().mean(), "eikonal"),
+        on_eikonal, "eikonal", lambda g: (g.abs() - 1).square().mean(), "eikonal"),
 }  # fmt: skip
 SKETCH: dict[str, planted.Bug] = {
     "in for out": (sketch, "off", swapped, "entropy"),

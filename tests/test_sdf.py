@@ -14,7 +14,7 @@ from dreamlift.convert import Finish, cut, volume_distances
 from dreamlift.export import bring_out, export
 from dreamlift.fit import Stage, fit, made
 from dreamlift.geometry.mesh import volumes
-from dreamlift.guidance import regularizers
+from dreamlift.guidance import eikonal as on_eikonal
 from dreamlift.lights import Light
 from dreamlift.render.skin import Kind
 from dreamlift.render.volume import BALL, RayIntegrals, march_grid, sample_rays
@@ -86,14 +86,14 @@ def test_its_gradient_is_one_long_and_the_loss_pulls_it_there(body: Body) -> Non
     radial = points / points.norm(dim=-1, keepdim=True)
     if body == "grid":
         torch.testing.assert_close(gradient, radial, atol=0.05, rtol=0)
-        assert float(regularizers.eikonal(gradient)) < 1e-3
+        assert float(on_eikonal.eikonal(gradient)) < 1e-3
     with torch.no_grad():
         for value in scene.body.parameters():
             value.mul_(1.7)
     adam = torch.optim.Adam(scene.body.parameters(), lr=0.01)
     losses: list[float] = []
     for _ in range(25):
-        loss = regularizers.eikonal(scene.gradient(points))
+        loss = on_eikonal.eikonal(scene.gradient(points))
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -111,12 +111,12 @@ def check_eikonal() -> None:
     sphere = points / points.norm(dim=-1, keepdim=True)
     plane = torch.tensor([[0.48, 0.6, 0.64]]).double().expand(9, 3)
     for true in (sphere, plane):
-        assert float(regularizers.eikonal(true)) == pytest.approx(0, abs=1e-20)
-        assert float(regularizers.eikonal(1.3 * true)) == pytest.approx(0.09)
+        assert float(on_eikonal.eikonal(true)) == pytest.approx(0, abs=1e-20)
+        assert float(on_eikonal.eikonal(1.3 * true)) == pytest.approx(0.09)
     given = torch.randn(5, 3, generator=rng(4), dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(regularizers.eikonal, (given,))
+    assert torch.autograd.gradcheck(on_eikonal.eikonal, (given,))
     zero = torch.zeros(2, 3, requires_grad=True)
-    regularizers.eikonal(zero).backward()
+    on_eikonal.eikonal(zero).backward()
     assert zero.grad is not None and zero.grad.isfinite().all()
 
 

@@ -23,7 +23,7 @@ def plain(scene: Field | LatentField) -> Field:
     """The same on one level, in colours."""
     if isinstance(scene, LatentField):
         return scene.field()
-    return Field.of(scene.dense(), scene, samples=scene.samples)
+    return Field.of(scene.dense(), scene.seen, scene.occupied, samples=scene.samples)
 
 
 def latents(view: Rendering[RayIntegrals], shot: Shot) -> Float[Tensor, "b 4 y x"]:

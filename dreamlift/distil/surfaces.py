@@ -6,7 +6,8 @@ import torch
 
 from dreamlift.fit import Stage, Terms
 from dreamlift.guidance import Guidance
-from dreamlift.guidance.regularizers import eikonal, entropy
+from dreamlift.guidance.eikonal import eikonal
+from dreamlift.guidance.regularizers import entropy
 from dreamlift.prior import Prior
 from dreamlift.render.volume import BALL, RayIntegrals
 from dreamlift.scene import Rendering, Shot

@@ -35,12 +35,3 @@ def sparsity(density: Float[Tensor, " n"], *, scale: float = 0.5) -> Float[Tenso
     2 / density. Densities are per world unit.
     """
     return (density.square() / scale).log1p().mean()
-
-
-def eikonal(gradient: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
-    """Mean of (|grad d| - 1)^2: a signed distance changes by 1 for each unit (arXiv:2002.10099).
-
-    IGR's term, in VolSDF and NeuS alike. Finite where the gradient is 0.
-    """
-    length = (gradient.square().sum(-1) + 1e-12).sqrt()
-    return (length - 1).square().mean()

@@ -66,7 +66,7 @@ class LatentNeRF:
     """The density to start from: nearly uniform fog, or the paper's compact blob."""
     sketch: str = ""
     """A mesh file that says roughly where the object is: GLB, OBJ, PLY, STL, OFF; none: free."""
-    sketched: float = 1000.0
+    sketched: float = 10_000.0
     """Weight of the penalty on what is not as in the sketch."""
     proximal: float = 0.3
     """World units around the sketch's surface where the object is free to differ."""

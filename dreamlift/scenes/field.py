@@ -6,7 +6,7 @@ Instant-NGP (arXiv:2201.05989).
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
+from typing import Literal, TypeAlias, final
 
 import torch
 import torch.nn.functional as F
@@ -146,14 +146,6 @@ def _at_corners(body: Frequencies | Hashed, cells: int) -> Float[Tensor, "n n n"
     return F.max_pool3d(raw, 2, 1)[0, 0]
 
 
-@runtime_checkable
-class Occupied(Protocol):
-    """What knows which of its cells are empty."""
-
-    seen: Float[Tensor, "n n n"]
-    occupied: Bool[Tensor, "n n n"]
-
-
 def rays_of(shot: Shot, samples: int, rng: torch.Generator | None) -> Rays:
     """The rays of a shot, `samples` along a diameter of the ball; with `rng` they are shifted."""
     origins, directions = (x.flatten(1, 2) for x in shot.cameras.rays())
@@ -224,23 +216,25 @@ class Field(Scene[RayIntegrals]):
         if not isinstance(self.body, Grid):
             raise ValueError("Only a grid has a finer one; this field is a network.")
         dense = halve(self.body.dense().detach())
-        return Field.of(dense, self, samples=2 * self.samples, normals=self.normals)
+        cells = self.seen, self.occupied
+        return Field.of(dense, *cells, samples=2 * self.samples, normals=self.normals)
 
     @staticmethod
     @torch.no_grad()
     def of(
         dense: Float[Tensor, "n n n 4"],
-        like: "Occupied",
+        seen: Float[Tensor, "m m m"],
+        occupied: Bool[Tensor, "m m m"],
         *,
         samples: int,
         normals: Literal["finite", "analytic"] = "finite",
     ) -> "Field":
-        """One level of these raw densities and colour logits, its empty cells those of `like`."""
+        """One level of these raw densities and colour logits, and what is known of its cells."""
         field = Field(normals=normals, samples=samples, resolution=len(dense), levels=1)
         field = field.to(dense.device)
         field.get_parameter("body.levels.0").copy_(dense)
-        field.seen.copy_(like.seen)
-        field.occupied.copy_(like.occupied)
+        field.seen.copy_(seen)
+        field.occupied.copy_(occupied)
         return field
 
     def revive(self) -> None:

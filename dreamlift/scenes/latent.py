@@ -93,7 +93,8 @@ class LatentField(Scene[RayIntegrals]):
         """The same density with the colours that `to_rgb` gives its latents, on one level."""
         dense = self.body.dense().detach()
         rgb = to_rgb(dense[..., 1:]).clamp(0.02, 0.98).logit()
-        return Field.of(torch.cat([dense[..., :1], rgb], -1), self, samples=self.samples)
+        grid = torch.cat([dense[..., :1], rgb], -1)
+        return Field.of(grid, self.seen, self.occupied, samples=self.samples)
 
     def adapt(
         self, step: Step, view: Rendering[RayIntegrals], optimizer: torch.optim.Optimizer

@@ -91,7 +91,7 @@ class SDF(Scene[RayIntegrals]):
         return torch.maximum(-UNIT * self.body(points)[:, 0], points.norm(dim=-1) - BALL)
 
     def gradient(self, points: Points) -> Points:
-        """Of the distance, differentiably: as long as 1 where it is one (regularizers.eikonal)."""
+        """Of the distance, differentiably: as long as 1 where it is one (guidance/eikonal.py)."""
         if isinstance(self.body, Grid):
             return -UNIT * lookup(slopes(self.body.dense()[..., 0]), points)
         differentiable = torch.is_grad_enabled()
