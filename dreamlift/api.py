@@ -8,17 +8,16 @@ a hash of its weights, the device, and how finely the object is brought out. Tha
 be continued from its folder alone, and why other settings are told from the same ones.
 """
 
-import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamlift import memory
+from dreamlift import memory, pilots
 from dreamlift.convert import check_finish
 from dreamlift.detectors import examiner
 from dreamlift.embed import own_of, sentences_of
@@ -40,7 +39,7 @@ from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
 from dreamlift.offers import Compared, Recipe, kind, name_of, recipe_of
-from dreamlift.prior import Aligner, Prior
+from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
@@ -64,6 +63,8 @@ class Request:
     finish: Finish
     remedies: bool = True
     """Whether empty scenes and second faces are looked for on the way, and remedied."""
+    pilot: int = 1
+    """Seeds, from the recipe's on, that begin; the best goes on (pilots.py)."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
@@ -75,6 +76,8 @@ class Request:
         }
         if not self.remedies:
             rest["remedies"] = False
+        if self.pilot > 1:
+            rest["pilot"] = self.pilot
         return {"recipe": name_of(self.recipe), **numbers, **rest}
 
     @staticmethod
@@ -84,15 +87,18 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
+            remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
+            if type(remedies) is not bool or type(pilot) is not int:
+                raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
             recipe = from_json(kind(name), config)
             followed = Comparer if isinstance(recipe, Compared) else Source
-            remedies = config.pop("remedies", True) is True
             return Request(
                 recipe,
                 from_json(followed, prior),
                 str(device),
                 from_json(Finish, finish),
                 remedies,
+                pilot,
             )
         except BadInput:
             raise
@@ -113,6 +119,7 @@ def request(
     device: str = "auto",
     finish: Finish | None = None,
     remedies: bool = True,
+    pilot: int = 1,
 ) -> Request:
     """Check all that can be checked without a network. Raises BadInput."""
     finish = finish or Finish()
@@ -126,7 +133,9 @@ def request(
     source.check(recipe.prompt)
     if isinstance(source, Source):
         source.refuse_unread(sentences_of(recipe), own_of(recipe))
-    return Request(recipe, source, device, finish, remedies)
+    if pilot != 1:
+        pilots.check(recipe.prompt, pilot, world=not source.open)
+    return Request(recipe, source, device, finish, remedies, pilot)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -161,17 +170,17 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     _compare_versions(run)
     memory.keep()
     try:
-        recipe, device = request.recipe, device_named(request.device)
+        device = device_named(request.device)
+        model: Any = request.prior.load(device)
         world = not request.prior.open
-        watch = [*observers, Remedies(examiner(recipe.prompt, world=world), act=request.remedies)]
-        prior = request.prior.load(device)
-        rehearse(prior, sentences_of(recipe))
-        if isinstance(recipe, Compared):
-            assert isinstance(prior, Aligner)
-            scene = recipe.run(run, prior, watch, device=device)
-        else:
-            assert isinstance(prior, Prior)
-            scene = recipe.run(run, prior, watch, device=device)
+        rehearse(model, sentences_of(request.recipe))
+
+        def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
+            examine = examiner(recipe.prompt, world=world)
+            watch = [*observers, Remedies(examine, act=request.remedies), *more]
+            return recipe.run(run, model, watch, device=device)
+
+        scene = begin(run, _piloted(run, request, begin))
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except (DegenerateError, Hopeless) as error:
@@ -188,6 +197,32 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     for sentence in [*(f"Remedied at {each}" for each in remedied), *found]:
         log.warning("%s", sentence)
     return asset
+
+
+def _piloted(run: Run, request: Request, begin: Callable[..., Any]) -> Recipe:
+    """The recipe, with the seed of its best pilot, which is found first where it is not known."""
+    recipe = request.recipe
+    if request.pilot == 1:
+        return recipe
+    seed = pilots.chosen(run)
+    if seed is None:
+
+        def seeded(seed: int) -> Request:
+            return replace(request, recipe=replace(recipe, seed=seed), pilot=1)
+
+        def create(seed: int) -> Run:
+            return Run.create(run.path / pilots.FOLDER / str(seed), seeded(seed).config())
+
+        seeds = range(recipe.seed, recipe.seed + request.pilot)
+        seed = pilots.choose(
+            run,
+            seeds,
+            recipe.prompt,
+            embedded_clip(),
+            create,
+            lambda pilot, seed, more: begin(pilot, seeded(seed).recipe, more),
+        )
+    return replace(recipe, seed=seed)
 
 
 def _write_report(run: Run, report: Mapping[str, Any]) -> None:
@@ -238,6 +273,7 @@ def generate(
     finish: Finish | None = None,
     previews: int = 0,
     remedies: bool = True,
+    pilot: int = 1,
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
     """A 3D object from a sentence, in a run's folder: `out`, or one under runs/.
@@ -245,12 +281,15 @@ def generate(
     The same request again continues the run, or gives the finished object at once. `steps` None is
     the preset's; `previews`: every so many steps, what the guidance asks its prior (strips.py), 0:
     never; `remedies`: whether empty scenes and second faces are remedied on the way (remedies.py);
-    `observers` None are a progress bar, metrics and pictures. Raises BadInput.
+    `pilot`: how many seeds begin, the best of which goes on (pilots.py); `observers` None are a
+    progress bar, metrics and pictures. Raises BadInput.
     """
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
-        numbers = dataclasses.replace(numbers, steps=steps)
-    asked = request(numbers, prior=prior, device=device, finish=finish, remedies=remedies)
+        numbers = replace(numbers, steps=steps)
+    asked = request(
+        numbers, prior=prior, device=device, finish=finish, remedies=remedies, pilot=pilot
+    )
     watched = watching(numbers, previews, observers)
     return carry_on(start(asked, out), watched)
 

@@ -122,9 +122,9 @@ class Remedies:
         self._note(at.run, step, what, problem.found, done)
 
     def __call__(self, moment: Moment) -> None:
-        """Look at every tenth of the stage, and at its end. Raises `Empty`."""
+        """Look at every tenth of the stage, 10 steps at least, and at its end. Raises `Empty`."""
         done, total = moment.step.index + 1, moment.step.total
-        if self.examine is None or (done % max(total // 10, 1) and done < total):
+        if self.examine is None or (done % max(total // 10, 10) and done < total):
             return
         found = self.examine(Look.at(moment.stage.scene), finished=done == total)
         for finding in found:

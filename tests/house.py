@@ -21,7 +21,7 @@ LAYERS = tuple(
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
-        "cli api offers commands playground showing data doctor embed reconstruct studio "
+        "cli api offers commands playground showing pilots data doctor embed reconstruct studio "
         "batch evaluate __main__",
     )
 )
@@ -56,6 +56,7 @@ NEIGHBOURS = {
     ("commands", "reconstruct"),
     ("api", "embed"),
     ("cli", "embed"),
+    ("api", "pilots"),
     ("commands", "showing"),
     ("showing", "playground"),
     ("commands", "playground"),
@@ -281,7 +282,7 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000, "io.meshes": 600}
+FURTHER = {"render.raster": 2000, "io.meshes": 750}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
 becomes one; and other people's mesh files, to be read."""
 

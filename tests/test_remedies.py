@@ -138,7 +138,7 @@ def test_an_empty_scene_begins_again_as_a_blob(tmp_path: Path) -> None:
     fit(lost, Run(tmp_path / "bare"))
     assert float(Look.at(lost.scene, size=24).alpha.max()) < 0.01
     fit(stage, Run(tmp_path), [Remedies(look)])
-    assert [entry[:2] for entry in remedied(tmp_path)] == [("empty", 1)]
+    assert [entry[:2] for entry in remedied(tmp_path)] == [("empty", 10)]
     assert float(Look.at(stage.scene, size=24).alpha.max()) > 0.5
     resumed = emptied()
     with pytest.raises(RuntimeError, match="a crash"):

@@ -67,7 +67,7 @@ def test_a_texture_follows_the_sides_and_the_shape_stays(
     faint = SDS(guide, weight=lambda schedule, t: 0.01 * torch.ones_like(t))
     shots = Views(shares=(1, 0, 0)).course(1, size=16)
     stage = texture_stage(
-        mesh, shots, guide, faint, blue, 25, lr=0.2, photometric=photometric, seed=0
+        mesh, shots, guide, faint, blue, 25, lr=(0.2, 0.2), photometric=photometric, seed=0
     )
     fit(stage, Run(tmp_path))
     color = mesh.render(Shot(shot.cameras)).color.detach()[:, 8, 8]

@@ -15,7 +15,7 @@ from dreamlift.guidance.scores import Score
 from dreamlift.render.raster import Raster
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.pliable import PliableMesh
-from dreamlift.step import Step
+from dreamlift.step import Step, exponential
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def texture_stage(
     sides: Sides,
     steps: int,
     *,
-    lr: float,
+    lr: tuple[float, float],
     photometric: float,
     seed: int,
 ) -> Stage[Raster]:
     """A mesh's colours, drawn to what `sides` should show and, wherever the shots look, after a
-    guidance; `photometric` is the weight of the sides' squared differences, summed over a picture,
-    as score distillation is."""
+    guidance; `lr` at the first and at the last step; `photometric` is the weight of the sides'
+    squared differences, summed over a picture, as score distillation is."""
 
     def objective(view: Rendering[Raster], shot: Shot, step: Step) -> Terms:
         off = mesh.render(sides.shot).before(sides.shot) - sides.wanted
@@ -67,5 +67,9 @@ def texture_stage(
             "photometric": photometric * off.square().sum() / len(off),
         }
 
-    adam = torch.optim.Adam([mesh.logits], lr=lr)
-    return Stage(mesh, shots, objective, adam, steps, seed=seed)
+    adam = torch.optim.Adam([mesh.logits], lr=lr[0])
+
+    def rates(step: Step) -> dict[str, float]:
+        return {"all": exponential(step.progress, *lr)}
+
+    return Stage(mesh, shots, objective, adam, steps, seed=seed, rates=rates)

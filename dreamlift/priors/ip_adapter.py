@@ -61,9 +61,10 @@ def ip_adapter(
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{file} was made for another model: {reason}") from error
     prior.network.requires_grad_(False)
+    scale: list[float | int] = [strength]
     for processor in prior.network.attn_processors.values():
         if isinstance(processor, IPAdapterAttnProcessor2_0):
-            processor.scale = [strength]
+            processor.scale = scale
     plus = "latents" in state[PARTS[0]]
 
     def pictured(prompt: Prompt) -> Embedding:

@@ -39,8 +39,6 @@ z (n c y x) is in the network's dtype; time (n) is a table's entry, or t for a c
 class Latent:
     """eps(z_t; y, t) of a network over a VAE's latents."""
 
-    views = 1
-
     def __init__(
         self,
         network: Any,
@@ -51,16 +49,17 @@ class Latent:
         prediction: Prediction,
         *,
         size: int,
+        views: int = 1,
     ) -> None:
         """The network is used as it lies: frozen, in its own dtype, on its own device.
 
-        `size`: the native side, in pixels.
+        `size`: the native side, in pixels. `views` consecutive pictures are denoised together.
         """
         self.network = network
         self.ask, self.vae, self.tells = ask, vae, tells
         self.schedule = schedule
         self.prediction: Prediction = prediction
-        self.size, self.factor = size, vae.factor
+        self.size, self.views, self.factor = size, views, vae.factor
         self.dtype: torch.dtype = network.dtype
         self.device: torch.device = network.device
 

@@ -24,10 +24,14 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionControlNetPipeline": ("unet", "vae", "text_encoder", "controlnet"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
+    "IFSuperResolutionPipeline": ("unet", "text_encoder"),
+    "PixArtAlphaPipeline": ("transformer", "vae", "text_encoder"),
+    "PixArtSigmaPipeline": ("transformer", "vae", "text_encoder"),
     "StableDiffusion3Pipeline": (
         "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
     ),
     "FluxPipeline": ("transformer", "vae", "text_encoder", "text_encoder_2"),
+    "MVDreamPipeline": ("unet", "vae", "text_encoder"),
     "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
     "Zero123Pipeline": ("unet", "vae", "image_encoder"),
 }  # fmt: skip
@@ -36,6 +40,8 @@ TEXT = "text_encoder"
 """What the names of those parts begin with that read sentences."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
+TOGETHER = ("MVDreamPipeline",)
+"""Those that denoise several views at once."""
 STABLE_DIFFUSION = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 """Those that a ControlNet can be added to."""
 PICTURED = ("StableDiffusionInstructPix2PixPipeline",)
@@ -240,6 +246,18 @@ def _load(
             from dreamlift.priors.controlnet import controlnet
 
             return controlnet(folder, device=device, dtype=dtype)
+        case "PixArtAlphaPipeline" | "PixArtSigmaPipeline":
+            from dreamlift.priors.pixart import pixart
+
+            return pixart(folder, device=device, dtype=dtype)
+        case "IFSuperResolutionPipeline":
+            from dreamlift.priors.superres import super_resolution
+
+            return super_resolution(folder, device=device, dtype=dtype)
+        case "MVDreamPipeline":
+            from dreamlift.priors.mvdream import mvdream
+
+            return mvdream(folder, device=device, dtype=dtype)
         case "StableDiffusionXLPipeline":
             from dreamlift.priors.sdxl import sdxl
 

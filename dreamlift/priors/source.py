@@ -75,6 +75,11 @@ class Source:
                     f"The prior {self.name} turns a picture and reads no words. Choose a "
                     "text-to-image prior for a sentence."
                 )
+            if pipelines.kind(self.folder) in pipelines.TOGETHER:
+                raise BadInput(
+                    f"The prior {self.name} denoises four views of an object at once, which no "
+                    "recipe draws yet. It can be followed from Python (docs/priors.md)."
+                )
             try:
                 pipelines.refuse_files(self.folder, _files(self.name))
             except ValueError as error:

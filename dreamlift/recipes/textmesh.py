@@ -1,6 +1,6 @@
 """TextMesh: signed distances, their mesh, a texture redone on four sides (arXiv:2304.12439).
 
-    field    repeat: c ~ p(c);  x = g(phi, c), phi a signed distance made a density (VolSDF)
+    field    repeat: c ~ p(c);  x = g(phi, c), phi a signed distance made a density
                      phi <- Adam(phi, w(t) (eps_hat(z_t; y, t) - eps) dx/dphi + eikonal)
     mesh     the zero level of the distance, unwrapped, its colours baked
     texture  the mesh from four sides, noised to t, denoised in a few steps: four pictures
@@ -8,18 +8,16 @@
                      w(t) (eps_hat(z_t; y, t) - eps) dx/dtexels in c)
 
                     paper                                       here, for the embedded prior
-    CFG scale       as DreamFusion's                            `scale`, clean sample clamped;
-                                                                `scale_texture`
+    CFG scale       as DreamFusion's                            `scale`, `scale_texture`, clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed; `t_texture` of the four
     cameras         as DreamFusion's                            views.Views; the four 15 degrees up
 
-Where it departs: the paper's four pictures are tiles of one, drawn by a Stable Diffusion that is
-told their depth, so that they agree with the shape and with one another. No prior here takes depth
-or knows tiles: each picture is made by itself, and agrees with the shape and with the others only
-as far as what is left of the field's own colours under noise of level `t_texture` says so. The
-paper's steps and rates were not to be had; `paper` has DreamFusion's.
-"""
+It departs in the four pictures: the paper's are tiles of one, by a Stable Diffusion that is told
+their depth. No prior here takes depth or knows tiles: each is made by itself, and agrees with the
+shape and the others only as far as what is left of the field's colours under noise of `t_texture`
+says so. The paper's steps, rates and law of density could not be looked up; `paper` has
+DreamFusion's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +33,7 @@ from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Annealed, Uniform
 from dreamlift.prior import Prior
+from dreamlift.render.skin import Kind
 from dreamlift.run import Run
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.sdf import SDF
@@ -63,24 +62,26 @@ class TextMesh:
     """Range of t at the first step of the field."""
     t_end: tuple[float, float] = (0.05, 0.6)
     """Range of t at the last step of the field."""
-    scale_texture: float = 2.5
+    scale_texture: float = 1.5
     """The same for the texture: little of it, against colours that are too strong."""
-    t_texture: float = 0.4
+    t_texture: float = 0.3
     """The noise level from which the four pictures are made anew; later ones are drawn below."""
     radius: float = 0.7
     """Of the sphere to begin with, world units."""
-    widths: tuple[float, float] = (0.3, 0.03)
+    skin: Kind = "neus"
+    """How distances become densities; VolSDF's outlines are wider than the mesh that comes out."""
+    widths: tuple[float, float] = (0.3, 0.02)
     """Of the surface's skin at the first and at the last step, world units."""
     eikonal: float = 1000.0
     """Weight of the penalty on distances whose slope is not 1."""
     entropy: float = 5.0
     """Weight, at the end, of the penalty on half-transparent pixels."""
-    photometric: float = 10.0
+    photometric: float = 30.0
     """Weight of the four pictures' squared differences, beside score distillation elsewhere."""
     lr: tuple[float, float] = (0.1, 0.02)
     """Adam's rate for the field, at the first and at the last step."""
-    lr_texture: float = 0.02
-    """Adam's rate for the logits of texels."""
+    lr_texture: tuple[float, float] = (0.05, 0.002)
+    """Adam's rate for the logits of texels, at the first and at the last step."""
     size: int = 64
     """Side of the field's pictures, in pixels."""
     texture_size: int = 128
@@ -97,12 +98,11 @@ class TextMesh:
 
     def scene(self) -> SDF:
         """The sphere before the first step."""
-        return SDF(radius=self.radius, widths=self.widths)
+        return SDF(kind=self.skin, radius=self.radius, widths=self.widths)
 
     def mesh(self, scene: SDF) -> PliableMesh:
         """The surface of the field, with its colours."""
-        surface, _, _ = extract(scene, DRAFT)
-        return PliableMesh(surface)
+        return PliableMesh(extract(scene, replace(DRAFT, texture=256))[0])
 
     def made(self, run: Run) -> PliableMesh:
         """The textured mesh of a finished run."""
@@ -117,8 +117,7 @@ class TextMesh:
         device: torch.device | str = "cpu",
     ) -> PliableMesh:
         """Make the field and then the mesh, or load what the run has of them."""
-        scene = self.scene().to(device)
-        y, null = about(prior, self.prompt), Sentence(prior, "")
+        scene, y, null = self.scene().to(device), about(prior, self.prompt), Sentence(prior, "")
         score = cfg(prior, y, null, self.scale, clamp=1.0)
         stage = sdf_stage(
             scene,
@@ -134,8 +133,8 @@ class TextMesh:
         fit(stage, run / FIELD, observers)
 
         mesh = self.mesh(scene).to(device)
-        sides = four_sides(prior.size, device)
         score = cfg(prior, y, null, self.scale_texture, clamp=1.0)
+        sides = four_sides(prior.size, device)
         stage = texture_stage(
             mesh,
             Views(shares=(1, 0, 0)).course(self.batch, size=self.texture_size),
