@@ -44,7 +44,7 @@ def lines(
         (left, at), (right, _) = place(0, y), place(most, y)
         for x in range(int(left), int(right), 12):
             draw.line([(x, at), (x + 6, at)], "#888888", 2)
-        draw.text((right - 4, at - 3), name, "#666666", font, "rb")
+        draw.text((left + 6, at - 3), name, "#666666", font, "lb")
     for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
         draw.line([place(*point) for point in curve], colour, 3)
         x, y = place(*curve[-1])

@@ -2,7 +2,7 @@
 as its tutorials write it, with nothing of this package's rendering.
 
 Ten octaves of the position, four of the direction, a network of four layers of 128, 64 stratified
-samples a ray, white behind, Adam at 5e-4 falling to a tenth, a random colour behind each ray. The
+samples a ray, Adam at 5e-4 falling to a tenth, a random colour behind each ray. The
 paper's network (eight layers of 256, and 128 samples more) takes twelve times as long a step.
 """
 
@@ -97,6 +97,13 @@ def learn(
         return {"mse": (view.over(shot.background) - wanted).square().mean()}
 
     adam = torch.optim.Adam(scene.parameters(), lr=5e-4)
-    rates = {"rates": lambda step: {"all": exponential(step.progress, 5e-4, 5e-5)}}
-    fit(Stage(scene, shots, objective, adam, steps, **rates), Run.create(folder, {}), observers)
+    stage = Stage(
+        scene,
+        shots,
+        objective,
+        adam,
+        steps,
+        rates=lambda step: {"all": exponential(step.progress, 5e-4, 5e-5)},
+    )
+    fit(stage, Run.create(folder, {}), observers)
     return scene

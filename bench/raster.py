@@ -52,8 +52,10 @@ def cost(draw: Callable[[], object], repeats: int) -> tuple[float, float]:
     return 1000 * least, cores
 
 
-def measure(size: int, faces: int, *, reference: bool, repeats: int) -> str:
-    """A line of the table."""
+def works(
+    size: int, faces: int, *, reference: bool
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A picture, and a picture with its gradients."""
     vertices, triangles = ball(faces)
     edges, attributes = hinges(triangles), torch.rand(len(vertices), 8)
     cameras = orbit(torch.tensor([30.0]), torch.tensor([20.0]), size=size)
@@ -73,14 +75,24 @@ def measure(size: int, faces: int, *, reference: bool, repeats: int) -> str:
 
     weight = torch.rand(1, size, size, 8)
 
+    def seen() -> object:
+        with torch.no_grad():
+            return forward()
+
     def both() -> object:
         return torch.autograd.grad((forward() * weight).sum(), [vertices, attributes])
 
-    with torch.no_grad():
-        alone, _ = cost(forward, repeats)
+    return seen, both
+
+
+def measure(size: int, faces: int, *, reference: bool, repeats: int) -> str:
+    """A line of the table."""
+    forward, both = works(size, faces, reference=reference)
+    alone, _ = cost(forward, repeats)
     together, cores = cost(both, repeats)
     name = "torch" if reference else "warp"
-    return f"{name:>6}  {size:5}  {len(triangles):7}  {alone:8.1f}  {together:8.1f}  {cores:5.2f}"
+    found = len(ball(faces)[1])
+    return f"{name:>6}  {size:5}  {found:7}  {alone:8.1f}  {together:8.1f}  {cores:5.2f}"
 
 
 def main() -> None:

@@ -9,7 +9,9 @@ from conftest import rng
 from dreamlift.cameras import orbit
 from dreamlift.render.hashgrid import Layout, encode, hashed, index
 from dreamlift.scene import Shot
-from dreamlift.scenes.field import HASH, REFRESH, Field, initial_density
+from dreamlift.scenes.field import REFRESH, Field, initial_density
+from dreamlift.scenes.hashed import SMALL as HASH
+from dreamlift.scenes.hashed import Hashed
 from dreamlift.step import Step
 
 SMALL = Layout(levels=3, features=2, log_size=5, coarsest=2, growth=2.0)
@@ -99,7 +101,7 @@ def test_the_gradient_to_a_point_is_constant_along_its_axis_in_a_cell() -> None:
 
 
 def test_a_hashed_field_begins_as_fog_and_its_table_learns() -> None:
-    field = Field(body="hash")
+    field = Field(body=Hashed())
     points = torch.randn(40, 3, generator=rng(6)) * 0.4
     with torch.no_grad():
         fog = initial_density(points, "fog", 3.0)
@@ -118,7 +120,7 @@ def test_a_hashed_field_begins_as_fog_and_its_table_learns() -> None:
 
 
 def test_a_hashed_field_can_begin_again_and_has_no_finer_grid() -> None:
-    field = Field(body="hash")
+    field = Field(body=Hashed())
     drawn = field.get_parameter("body.table").clone()
     with torch.no_grad():
         field.get_parameter("body.table").add_(1)

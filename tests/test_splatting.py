@@ -178,9 +178,9 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, stage: s
 @pytest.mark.seconds
 def test_a_ball_is_rebuilt_and_its_cloud_grows(tmp_path: Path) -> None:
     posed = photos(32, 9)
-    recipe = Splatting(steps=200, count=300, coarse=40)
+    recipe = Splatting(steps=120, count=300, coarse=30)
     made = recipe.run(Run.create(tmp_path, {}), posed)
     assert isinstance(made.scene, Cloud) and len(made.scene) != 300
     truth = posed.images[:1] + 1 - posed.alpha[:1]
     error = (made.picture(posed.cameras[:1]) - truth).square().mean()
-    assert float(-10 * error.log10()) > 17
+    assert float(-10 * error.log10()) > 16

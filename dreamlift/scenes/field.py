@@ -1,10 +1,10 @@
 """A radiance field: density and albedo everywhere in a ball, seen by volume rendering.
 
 phi is a dense grid of three nested levels (fast: seconds to a shape), or a small network on
-frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1), or on a hash encoding, as in
-Instant-NGP (arXiv:2201.05989).
+frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1), or another body (hashed.py).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, TypeAlias, final
 
@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dreamlift.render.encoding import frequencies, network
-from dreamlift.render.grid import HALF, density_of, halve, lookup, raw_of, vertices
-from dreamlift.render.hashgrid import Layout, encode
+from dreamlift.render.grid import density_of, halve, lookup, raw_of, vertices
 from dreamlift.render.occupancy import decay, occupancy
 from dreamlift.render.volume import (
     BALL,
@@ -35,8 +34,6 @@ from dreamlift.step import Step
 
 Init: TypeAlias = Literal["fog", "blob"]
 
-HASH = Layout(levels=12, log_size=17, growth=(512 / 16) ** (1 / 11))
-"""Up to 512 vertices a side, a quarter of the paper's table."""
 REFRESH = 16
 """Steps between two looks at which cells are empty."""
 
@@ -114,33 +111,27 @@ class Frequencies(nn.Module):
 
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
         """The greatest raw density at the corners of each cell."""
-        return _at_corners(self, cells)
+        return at_corners(self, cells)
 
 
-class Hashed(nn.Module):
-    """A small network on a hash encoding of the position, added to the initial field."""
+class Body(nn.Module, ABC):
+    """Another body of a field's than the two above, as scenes/hashed.py has."""
 
-    def __init__(
-        self, raw: Callable[[Points], Tensor], rng: torch.Generator, layout: Layout = HASH
-    ) -> None:
-        super().__init__()
-        self.raw = raw
-        self.layout = layout
-        drawn = torch.rand(layout.starts[-1], layout.features, generator=rng, device=rng.device)
-        self.table = nn.Parameter(1e-4 * (2 * drawn - 1))
-        self.network = network((layout.levels * layout.features, 64, 4), rng)
-
+    @abstractmethod
     def forward(self, points: Points) -> Float[Tensor, "n 4"]:
-        unit = (points / (2 * HALF) + 0.5).clamp(0, 1)
-        values = self.network(encode(self.table, unit, self.layout))
-        return torch.cat([values[:, :1] + self.raw(points)[:, None], values[:, 1:]], -1)
+        """Raw density and three colour logits (render/grid.py) at points, world units."""
+
+    @abstractmethod
+    def fresh(self) -> "Body":
+        """As it was drawn."""
 
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
         """The greatest raw density at the corners of each cell."""
-        return _at_corners(self, cells)
+        return at_corners(self, cells)
 
 
-def _at_corners(body: Frequencies | Hashed, cells: int) -> Float[Tensor, "n n n"]:
+def at_corners(body: Frequencies | Body, cells: int) -> Float[Tensor, "n n n"]:
+    """The greatest raw density at the corners of each of `cells`^3 cells of the cube."""
     corners = vertices(cells + 1, device=next(body.parameters()).device)
     raw = body(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
     return F.max_pool3d(raw, 2, 1)[0, 0]
@@ -180,7 +171,7 @@ class Field(Scene[RayIntegrals]):
     def __init__(
         self,
         *,
-        body: Literal["grid", "frequencies", "hash"] = "grid",
+        body: Literal["grid", "frequencies"] | Body = "grid",
         init: Init = "fog",
         optical_depth: float = 3.0,
         normals: Literal["finite", "analytic"] = "finite",
@@ -205,7 +196,7 @@ class Field(Scene[RayIntegrals]):
         if body == "grid":
             self.body = Grid(resolution, raw, levels)
         else:
-            self.body = Frequencies(raw, rng) if body == "frequencies" else Hashed(raw, rng)
+            self.body = Frequencies(raw, rng) if body == "frequencies" else body
         self.normals: Literal["finite", "analytic"] = normals
         self.samples = samples
         self.register_buffer("seen", torch.zeros(32, 32, 32))
@@ -243,7 +234,8 @@ class Field(Scene[RayIntegrals]):
             n, levels = len(self.body.dense()), len(self.body.levels)
             fresh = Field(init="blob", resolution=n, levels=levels)
         else:
-            fresh = Field(body="hash" if isinstance(self.body, Hashed) else "frequencies")
+            body = self.body.fresh() if isinstance(self.body, Body) else "frequencies"
+            fresh = Field(body=body)
         self.load_state_dict(fresh.state_dict())
 
     def dense(self, resolution: int = 65) -> Float[Tensor, "x y z 4"]:
