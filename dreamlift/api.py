@@ -8,23 +8,18 @@ a hash of its weights, the device, and how finely the object is brought out. Tha
 be continued from its folder alone, and why other settings are told from the same ones.
 """
 
-import dataclasses
 import json
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
-from dreamlift import memory
-from dreamlift.cameras import orbit
+from dreamlift import memory, pilots
 from dreamlift.convert import check_finish
+from dreamlift.detectors import examiner
 from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.export import (
@@ -39,22 +34,18 @@ from dreamlift.export import (
 )
 from dreamlift.fit import Observer
 from dreamlift.geometry.isosurface import DegenerateError
-from dreamlift.guidance.prompts import Sentence
-from dreamlift.guidance.sampling import strip
-from dreamlift.guidance.scores import cfg
 from dreamlift.io.atomic import atomic
-from dreamlift.io.images import save_png
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
-from dreamlift.observers import Bar, standard
+from dreamlift.observers import standard
 from dreamlift.offers import Compared, Recipe, check_numbers, kind, name_of, recipe_of
-from dreamlift.playground import Picture
-from dreamlift.prior import Aligner, Prior
+from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.latent_nerf import LatentNeRF
+from dreamlift.remedies import Hopeless, Remedies, told
 from dreamlift.run import Run, run_folder
-from dreamlift.scene import Shot
 from dreamlift.strips import Strips
 from dreamlift.within import loaded, plan_for
 
@@ -71,13 +62,25 @@ class Request:
     prior: Source | Comparer
     device: str
     finish: Finish
+    remedies: bool = True
+    """Whether empty scenes and second faces are looked for on the way, and remedied."""
+    pilot: int = 1
+    """Seeds, from the recipe's on, that begin; the best goes on (pilots.py)."""
     memory: str = ""
     """What the prior may take of it, "8G"; empty: whatever it takes."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
         numbers = asdict(self.recipe)
-        rest = {"prior": asdict(self.prior), "device": self.device, "finish": asdict(self.finish)}
+        rest: dict[str, Any] = {
+            "prior": asdict(self.prior),
+            "device": self.device,
+            "finish": asdict(self.finish),
+        }
+        if not self.remedies:
+            rest["remedies"] = False
+        if self.pilot > 1:
+            rest["pilot"] = self.pilot
         if self.memory:
             rest["memory"] = self.memory
         return {"recipe": name_of(self.recipe), **numbers, **rest}
@@ -89,7 +92,10 @@ class Request:
             config = dict(run.settings)
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
+            remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
             memory = str(config.pop("memory", ""))
+            if type(remedies) is not bool or type(pilot) is not int:
+                raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
             recipe = from_json(kind(name), config)
             followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
@@ -97,6 +103,8 @@ class Request:
                 from_json(followed, prior),
                 str(device),
                 from_json(Finish, finish),
+                remedies,
+                pilot,
                 memory,
             )
         except BadInput:
@@ -117,6 +125,8 @@ def request(
     prior: str | Path = "embedded",
     device: str = "auto",
     finish: Finish | None = None,
+    remedies: bool = True,
+    pilot: int = 1,
     memory: str = "",
 ) -> Request:
     """Check all that can be checked without a network. Raises BadInput.
@@ -125,6 +135,8 @@ def request(
     """
     finish = finish or Finish()
     check_numbers(recipe)
+    if isinstance(recipe, LatentNeRF):
+        recipe.guide()
     check_finish(finish)
     device = device_named(device)
     compared = isinstance(recipe, Compared)
@@ -132,8 +144,10 @@ def request(
     source.check(recipe.prompt)
     if isinstance(source, Source):
         source.refuse_unread(sentences_of(recipe), own_of(recipe))
+    if pilot != 1:
+        pilots.check(recipe.prompt, pilot, world=not source.open)
     plan_for(recipe, source, memory, device)
-    return Request(recipe, source, device, finish, memory)
+    return Request(recipe, source, device, finish, remedies, pilot, memory)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -168,18 +182,20 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     _compare_versions(run)
     memory.keep()
     try:
-        recipe, device = request.recipe, device_named(request.device)
-        prior = loaded(recipe, request.prior, request.memory, device)
-        rehearse(prior, sentences_of(recipe))
-        if isinstance(recipe, Compared):
-            assert isinstance(prior, Aligner)
-            scene = recipe.run(run, prior, observers, device=device)
-        else:
-            assert isinstance(prior, Prior)
-            scene = recipe.run(run, prior, observers, device=device)
+        device = device_named(request.device)
+        model: Any = loaded(request.recipe, request.prior, request.memory, device)
+        world = not request.prior.open
+        rehearse(model, sentences_of(request.recipe))
+
+        def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
+            examine = examiner(recipe.prompt, world=world)
+            watch = [*observers, Remedies(examine, act=request.remedies), *more]
+            return recipe.run(run, model, watch, device=device)
+
+        scene = begin(run, _piloted(run, request, begin))
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
-    except DegenerateError as error:
+    except (DegenerateError, Hopeless) as error:
         _write_report(run, {"degenerate": str(error)})
         raise
     except KeyboardInterrupt:
@@ -189,7 +205,36 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     if asset.report is not None:
         log.info("%s", asset.report)
         _write_report(run, asdict(asset.report))
+    remedied, found = told(run.path)
+    for sentence in [*(f"Remedied at {each}" for each in remedied), *found]:
+        log.warning("%s", sentence)
     return asset
+
+
+def _piloted(run: Run, request: Request, begin: Callable[..., Any]) -> Recipe:
+    """The recipe, with the seed of its best pilot, which is found first where it is not known."""
+    recipe = request.recipe
+    if request.pilot == 1:
+        return recipe
+    seed = pilots.chosen(run)
+    if seed is None:
+
+        def seeded(seed: int) -> Request:
+            return replace(request, recipe=replace(recipe, seed=seed), pilot=1)
+
+        def create(seed: int) -> Run:
+            return Run.create(run.path / pilots.FOLDER / str(seed), seeded(seed).config())
+
+        seeds = range(recipe.seed, recipe.seed + request.pilot)
+        seed = pilots.choose(
+            run,
+            seeds,
+            recipe.prompt,
+            embedded_clip(),
+            create,
+            lambda pilot, seed, more: begin(pilot, seeded(seed).recipe, more),
+        )
+    return replace(recipe, seed=seed)
 
 
 def _write_report(run: Run, report: Mapping[str, Any]) -> None:
@@ -239,18 +284,24 @@ def generate(
     out: str | Path | None = None,
     finish: Finish | None = None,
     previews: int = 0,
+    remedies: bool = True,
+    pilot: int = 1,
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
     """A 3D object from a sentence, in a run's folder: `out`, or one under runs/.
 
     The same request again continues the run, or gives the finished object at once. `steps` None is
     the preset's; `previews`: every so many steps, what the guidance asks its prior (strips.py), 0:
-    never; `observers` None are a progress bar, metrics and pictures. Raises BadInput.
+    never; `remedies`: whether empty scenes and second faces are remedied on the way (remedies.py);
+    `pilot`: how many seeds begin, the best of which goes on (pilots.py); `observers` None are a
+    progress bar, metrics and pictures. Raises BadInput.
     """
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
-        numbers = dataclasses.replace(numbers, steps=steps)
-    asked = request(numbers, prior=prior, device=device, finish=finish)
+        numbers = replace(numbers, steps=steps)
+    asked = request(
+        numbers, prior=prior, device=device, finish=finish, remedies=remedies, pilot=pilot
+    )
     watched = watching(numbers, previews, observers)
     return carry_on(start(asked, out), watched)
 
@@ -307,68 +358,6 @@ def export_again(
     if asset is not None and finish == request.finish:
         return asset.save(out, format=format)
     return write(request.recipe.made(run), out, format=format, finish=finish)
-
-
-def image(
-    prompt: str,
-    out: Path,
-    *,
-    seed: int = 0,
-    steps: int = 32,
-    scale: float = 5.0,
-    prior: str | Path = "embedded",
-    device: str = "auto",
-) -> Path:
-    """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left."""
-    loaded, device = _looked_at(prompt, out, steps, scale, prior, device)
-    y, null = Sentence(loaded, prompt), Sentence(loaded, "")
-    shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
-    save_png(out, strip(cfg(loaded, y, null, scale, clamp=1.0), shot, steps=steps, seed=seed))
-    return out
-
-
-def optimise(
-    picture: Picture,
-    out: Path,
-    *,
-    prior: str | Path = "embedded",
-    device: str = "auto",
-    previews: int = 0,
-) -> Path:
-    """What a guidance does to plain pictures, as a labelled sheet (playground.py).
-
-    `previews`: every so many steps, what it asked its prior, in a folder beside `out` that is
-    named after it; 0: never.
-    """
-    beside = out.with_name(f"{out.stem}-previews")
-    strips = [Strips(previews, beside)] if previews else []
-    if strips:
-        refuse_existing([beside], replace=False)
-    if picture.count < 1:
-        raise BadInput(f"At least 1 picture is made; {picture.count} were asked for.")
-    steps, scale = picture.steps, picture.scale
-    loaded, device = _looked_at(picture.prompt, out, steps, scale, prior, device)
-    with TemporaryDirectory() as folder:
-        save_png(out, picture.run(Run(Path(folder)), loaded, [Bar(), *strips], device=device))
-    return out
-
-
-def _looked_at(
-    prompt: str, out: Path, steps: int, scale: float, prior: str | Path, device: str
-) -> tuple[Prior, str]:
-    """The prior that a picture is asked of, and its device. Raises BadInput before it is loaded."""
-    refuse_existing([out], replace=False)
-    if out.suffix.lower() != ".png":
-        raise BadInput(f"{out.name}: pictures are written as .png.")
-    if not 1 <= steps <= 1000:
-        raise BadInput(f"The steps must be 1 to 1000; {steps} were asked for.")
-    if not 0 <= scale < math.inf:
-        raise BadInput(f"The scale must be at least 0; {scale} was asked for.")
-    device = device_named(device)
-    source = source_of(prior, device)
-    source.check(prompt)
-    source.refuse_unread([prompt, ""])
-    return source.load(device), device
 
 
 def _compare_versions(run: Run) -> None:

@@ -30,6 +30,11 @@ class Cameras:
         """Some of the cameras, by slice, by a tensor of indices or by a mask."""
         return Cameras(self.world_to_camera[index], self.K[index], self.height, self.width)
 
+    def to(self, device: torch.device | str) -> "Cameras":
+        """The same cameras on another device."""
+        moved = self.world_to_camera.to(device), self.K.to(device)
+        return Cameras(*moved, self.height, self.width)
+
     @property
     def position(self) -> Float[Tensor, "b 3"]:
         R, t = self.world_to_camera[:, :3, :3], self.world_to_camera[:, :3, 3]

@@ -89,6 +89,12 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
     files: then the prior's text encoder is not needed."""
+    pilot: int = 1
+    """Begin with so many seeds, from --seed on, and go on with the one that is most like the
+    prompt by the embedded CLIP after 30 % of its first stage."""
+    remedies: bool = True
+    """Look for an empty scene and for two faces on the way, and remedy them; what is wrong in the
+    end is told either way."""
     explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the recipe's algorithm with this run's numbers, and make nothing; needs no prompt."""
 
@@ -190,7 +196,13 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         if self.embeddings is not None:
             bring(self.embeddings, self.prior)
         settings = request(
-            recipe, prior=self.prior, device=self.device, finish=self.finish, memory=self.memory
+            recipe,
+            prior=self.prior,
+            device=self.device,
+            finish=self.finish,
+            remedies=self.remedies,
+            pilot=self.pilot,
+            memory=self.memory,
         )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)

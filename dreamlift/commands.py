@@ -74,9 +74,9 @@ class Image:
     noise, what is guessed of it at once, and by a short DDIM), in OUT-previews/. 0: none."""
 
     def run(self) -> int:
-        from dreamlift.api import image, optimise
         from dreamlift.playground import Picture
         from dreamlift.run import slug
+        from dreamlift.showing import image, optimise
 
         steps = (200 if self.optimise else 32) if self.steps is None else self.steps
         scale = (7.5 if self.optimise else 5.0) if self.scale is None else self.scale

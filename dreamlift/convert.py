@@ -41,8 +41,7 @@ CHUNK = 1 << 18
 SPECK = 0.01
 """Share of a mesh's area below which a piece of it is left out."""
 GRAIN = 0.4
-"""Gaussians and distances are smooth: they are blurred over this share of what a density is
-(Finish.smooth)."""
+"""Gaussians are smooth: they are blurred over this share of what a density is (Finish.smooth)."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,8 @@ def cut(volume: Volume, finish: Finish) -> Isosurface:
 
     if not isinstance(volume, Distances):
         return isosurface(sampled(volume.density), reach, smooth=finish.smooth)
-    blur = GRAIN * finish.smooth / (2 * reach / (side - 1))
-    found = isosurface(smoothed(-sampled(volume.distance), blur), reach, level=0.0)
+    depth = smoothed(-sampled(volume.distance), finish.smooth / (2 * reach / (side - 1)))
+    found = isosurface(depth, reach, level=0.0)
     return replace(found, reach=volume.reach)
 
 

@@ -71,6 +71,70 @@ Observer: TypeAlias = Callable[[Moment], None]
 """Logs, previews, the studio. One that is also a context manager is entered for the stage."""
 
 
+class Amiss(FloatingPointError):
+    """Something wrong with a step, as numbers that are not finite."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        """`found`: what is wrong; `advice`: what a person can do about it. Sentences."""
+        super().__init__(f"{found} {advice}")
+        self.found = found
+
+
+@dataclass
+class Standing:
+    """Where a stage stands: what is saved, resumed and gone back to."""
+
+    stage: Stage[Any]
+    run: Run
+    rng: torch.Generator
+    done: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Of now, not copied; a finished stage needs no optimiser to go on with."""
+        stage, going = self.stage, self.done < self.stage.steps
+        scene = stage.scene.state_dict()
+        for name, value in scene.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise Amiss(f"Step {self.done - 1}: {name} is not finite.", _advice(self.run))
+        return {
+            "step": self.done,
+            "steps": stage.steps,
+            "seed": stage.seed,
+            "rng": self.rng.get_state() if going else None,
+            "scene": scene,
+            "optimizer": stage.optimizer.state_dict() if going else None,
+            "keep": {name: kept.state_dict() for name, kept in stage.keep.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where a state of this stage says."""
+        stage = self.stage
+        stage.scene.load_state_dict(state["scene"])
+        for name, kept in stage.keep.items():
+            kept.load_state_dict(state["keep"][name])
+        self.done = state["step"]
+        if self.done < stage.steps:
+            stage.optimizer.load_state_dict(state["optimizer"])
+            self.rng.set_state(state["rng"])
+
+
+@runtime_checkable
+class Guard(Checkpointable, Protocol):
+    """An observer that may change a stage's course; its state, {} at first, is saved too."""
+
+    def begin(self, at: Standing) -> None:
+        """Before a step: the first one, and every tenth of the stage."""
+        ...
+
+    def remedy(self, at: Standing, problem: Amiss) -> None:
+        """Go back, or raise `problem`: what the last step, or its observers, found wrong."""
+        ...
+
+
+class Paused(Exception):
+    """Raised by an observer to stop after the step, which is saved; the next `fit` goes on."""
+
+
 def fit(
     stage: Stage[Aux],
     run: Run,
@@ -84,33 +148,56 @@ def fit(
     A stage that was finished is loaded. Ctrl-C saves a checkpoint after the step under way and
     raises KeyboardInterrupt; a kill loses the steps since the last checkpoint, which is written
     every `checkpoint_seconds` and every `checkpoint_steps` steps. Either way the next `fit` ends
-    with the same bits as one that was never stopped.
+    with the same bits as one that was never stopped. Raises Amiss, a FloatingPointError, for
+    numbers that are not finite, where no `Guard` is among the observers that knows a remedy.
     """
     if stage.steps < 1:
         raise BadInput(f"A run has at least 1 step; {stage.steps} were asked for.")
     device = next(stage.scene.parameters()).device
-    rng = torch.Generator(device).manual_seed(stage.seed)
-    first = _resume(stage, run, rng)
-    run.rewind(first)
+    at = Standing(stage, run, torch.Generator(device).manual_seed(stage.seed))
+    guards = [observer for observer in observers if isinstance(observer, Guard)]
+    _resume(at, guards)
+    run.rewind(at.done)
     saved_at = time.monotonic()
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interrupts())
         for observer in observers:
             if isinstance(observer, AbstractContextManager):
                 stack.enter_context(observer)
-        for index in range(first, stage.steps):
-            step = Step(index, stage.steps, rng)
-            view, terms = _advance(stage, run, step)
-            for observe in observers:
-                observe(Moment(run, stage, step, view, terms))
-            done = index + 1
-            due = checkpoint_steps is not None and done % checkpoint_steps == 0
-            due = due or time.monotonic() - saved_at >= checkpoint_seconds
-            if due or interrupted() or done == stage.steps:
-                _save(stage, run, done, rng)
-                saved_at = time.monotonic()
+        begun = at.done
+        while at.done < stage.steps:
+            try:
+                if at.done == begun or at.done % max(stage.steps // 10, 1) == 0:
+                    for guard in guards:
+                        guard.begin(at)
+                paused = _step(at, observers)
+                due = checkpoint_steps is not None and at.done % checkpoint_steps == 0
+                due = due or time.monotonic() - saved_at >= checkpoint_seconds
+                if due or interrupted() or at.done == stage.steps or paused:
+                    _save(at, guards)
+                    saved_at = time.monotonic()
+                if paused:
+                    raise paused
+            except Amiss as problem:
+                if not guards:
+                    raise
+                guards[0].remedy(at, problem)
+                run.rewind(at.done)
             if interrupted():
                 raise KeyboardInterrupt
+
+
+def _step(at: Standing, observers: Sequence[Observer]) -> Paused | None:
+    """One step, and those who watch it; whether one of them wants to stop here."""
+    step = Step(at.done, at.stage.steps, at.rng)
+    view, terms = _advance(at.stage, at.run, step)
+    at.done += 1
+    try:
+        for observe in observers:
+            observe(Moment(at.run, at.stage, step, view, terms))
+    except Paused as paused:
+        return paused
+    return None
 
 
 def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], Mapping[str, float]]:
@@ -123,9 +210,15 @@ def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], M
     values = dict(zip(terms, scalars.tolist(), strict=True))
     bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
     if bad:
-        raise FloatingPointError(f"Step {step.index}: {', '.join(bad)}. {_advice(run)}")
+        raise Amiss(f"Step {step.index}: {', '.join(bad)}.", _advice(run))
     stage.optimizer.zero_grad()
     scalars.sum().backward()
+    for group in stage.optimizer.param_groups:
+        grads = [p.grad.sum() for p in group["params"] if p.grad is not None]
+        if grads and not torch.stack(grads).isfinite().all():
+            name = group.get("name", "all")
+            found = f"Step {step.index}: the gradient of {name} is not finite."
+            raise Amiss(found, _advice(run))
     if stage.rates is not None:
         _set_rates(stage.optimizer, stage.rates(step))
     stage.optimizer.step()
@@ -141,50 +234,35 @@ def _set_rates(optimizer: torch.optim.Optimizer, rates: Mapping[str, float]) -> 
         groups[name]["lr"] = rate
 
 
-def _save(stage: Stage[Any], run: Run, done: int, rng: torch.Generator) -> None:
-    """Write the checkpoint; a finished stage's needs no optimiser to go on with."""
-    going = done < stage.steps
-    scene = stage.scene.state_dict()
-    for name, value in scene.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise FloatingPointError(f"Step {done - 1}: {name} is not finite. {_advice(run)}")
-    run.save(
-        {
-            "step": done,
-            "steps": stage.steps,
-            "seed": stage.seed,
-            "rng": rng.get_state() if going else None,
-            "scene": scene,
-            "optimizer": stage.optimizer.state_dict() if going else None,
-            "keep": {name: kept.state_dict() for name, kept in stage.keep.items()},
-        }
-    )
+def _save(at: Standing, guards: Sequence[Guard]) -> None:
+    """Write the checkpoint."""
+    going = at.done < at.stage.steps
+    told = [guard.state_dict() for guard in guards] if going else []
+    at.run.save({**at.state(), "guards": told})
 
 
-def _resume(stage: Stage[Any], run: Run, rng: torch.Generator) -> int:
-    """Load the run's checkpoint, if there is one; how many steps are done."""
-    state = run.load()
+def _resume(at: Standing, guards: Sequence[Guard]) -> None:
+    """Load the run's checkpoint, if there is one."""
+    state, stage = at.run.load(), at.stage
+    for guard in guards:
+        guard.load_state_dict({})
     if state is None:
-        return 0
+        return
     try:
         for name, asked in (("steps", stage.steps), ("seed", stage.seed)):
             if state[name] != asked:
                 raise ValueError(f"its {name} is {state[name]}, not {asked}")
-        stage.scene.load_state_dict(state["scene"])
         if state["keep"].keys() != stage.keep.keys():
             raise ValueError(f"beside the scene it keeps {[*state['keep']]}, not {[*stage.keep]}")
-        for name, kept in stage.keep.items():
-            kept.load_state_dict(state["keep"][name])
-        if state["step"] < stage.steps:
-            stage.optimizer.load_state_dict(state["optimizer"])
-            rng.set_state(state["rng"])
+        at.restore(state)
+        for guard, told in zip(guards, state.get("guards", ()), strict=False):
+            guard.load_state_dict(told)
     except (KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(
-            f"{run.checkpoint} is of another stage than this one: {reason}. Give another "
+            f"{at.run.checkpoint} is of another stage than this one: {reason}. Give another "
             "folder, or delete that file to start this stage again."
         ) from error
-    return state["step"]
 
 
 def made(scene: Made, run: Run) -> Made:

@@ -7,6 +7,7 @@ greater a score, the better the caption fits.
 from collections import Counter
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ CONFIDENCE = 0.95
 FEW = 10
 """Objects below which a bootstrap knows too little to be trusted."""
 RESAMPLES = 10_000
+REACH = 5
+"""Pixels from the middle of one of SSIM's windows to its edge."""
 
 
 def psnr(
@@ -49,21 +52,14 @@ def ssim(
     where `mask` is given wholly in pixels where it is 1. `padded`: windows around every pixel,
     with black around the pictures, as in the code of 3D Gaussian splatting.
     """
-    reach = torch.arange(-5, 6, device=x.device, dtype=x.dtype)
-    line = (-0.5 * (reach / 1.5) ** 2).exp()
-    line = line / line.sum()
-    if padded:
-        x, truth = (F.pad(picture, (0, 0, 5, 5, 5, 5)) for picture in (x, truth))
     _, h, w, c = x.shape
-    if min(h, w) < 11:
+    pad = REACH if padded else 0
+    if min(h, w) + 2 * pad <= 2 * REACH:
         raise ValueError(f"SSIM's windows have 11 pixels; the pictures are {w}x{h}.")
-
-    def mean(pictures: Float[Tensor, "b h w c"]) -> Float[Tensor, "n 1 h2 w2"]:
-        planes = pictures.permute(0, 3, 1, 2).reshape(-1, 1, h, w)
-        return F.conv2d(F.conv2d(planes, line[None, None, :, None]), line[None, None, None])
-
-    at, to = mean(x), mean(truth)
-    xx, yy, xy = mean(x * x) - at * at, mean(truth * truth) - to * to, mean(x * truth) - at * to
+    five = torch.cat([x, truth, x * x, truth * truth, x * truth])
+    planes = five.permute(0, 3, 1, 2).reshape(-1, 1, h, w)
+    at, to, xx, yy, xy = cast("Tensor", _Windows.apply(planes, pad)).chunk(5)
+    xx, yy, xy = xx - at * at, yy - to * to, xy - at * to
     c1, c2 = 0.01**2, 0.03**2
     alike = (2 * at * to + c1) * (2 * xy + c2) / ((at * at + to * to + c1) * (xx + yy + c2))
     if mask is None:
@@ -77,10 +73,42 @@ def ssim(
     return (alike * weight).sum() / weight.sum()
 
 
+class _Windows(torch.autograd.Function):
+    """Gaussian means of planes, and their adjoint, which is the same sum with the rest of a window
+    around it. Of a convolution torch computes the gradient five times as slowly."""
+
+    @staticmethod
+    def forward(ctx: Any, planes: Float[Tensor, "n 1 h w"], pad: int) -> Float[Tensor, "n 1 h2 w2"]:
+        ctx.pad = pad
+        return _windows(planes, pad)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Float[Tensor, "n 1 h2 w2"]) -> Any:
+        return _windows(upstream[0], 2 * REACH - ctx.pad), None
+
+
+def _windows(planes: Float[Tensor, "n 1 h w"], pad: int) -> Float[Tensor, "n 1 h2 w2"]:
+    """Means over windows of 11 x 11 pixels, black around the planes, standard deviation 1.5."""
+    reach = torch.arange(-REACH, REACH + 1, device=planes.device, dtype=planes.dtype)
+    line = (-0.5 * (reach / 1.5) ** 2).exp()
+    line = line / line.sum()
+    down = F.conv2d(planes, line[None, None, :, None], padding=(pad, 0))
+    return F.conv2d(down, line[None, None, None], padding=(0, pad))
+
+
 def photometric(
-    x: Float[Tensor, "b h w c"], truth: Float[Tensor, "b h w c"], *, structure: float = 0.2
+    x: Float[Tensor, "b h w c"],
+    truth: Float[Tensor, "b h w c"],
+    known: Float[Tensor, "b h w 1"] | None = None,
+    *,
+    structure: float = 0.2,
 ) -> Float[Tensor, ""]:
-    """.8 L1 + .2 (1 - SSIM), Eq. 7 of Kerbl et al. (arXiv:2308.04079): a loss."""
+    """.8 L1 + .2 (1 - SSIM), Eq. 7 of Kerbl et al. (arXiv:2308.04079): a loss.
+
+    Pixels where `known` is 0 are black in both.
+    """
+    if known is not None:
+        x, truth = x * known, truth * known
     return (1 - structure) * (x - truth).abs().mean() + structure * (
         1 - ssim(x, truth, padded=True)
     )

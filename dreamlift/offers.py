@@ -17,6 +17,7 @@ from dreamlift.recipes.dreamtime import DreamTime
 from dreamlift.recipes.fantasia3d import Fantasia3D
 from dreamlift.recipes.gaussiandreamer import GaussianDreamer
 from dreamlift.recipes.hifa import HiFA
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.recipes.luciddreamer import LucidDreamer
 from dreamlift.recipes.magic3d import Magic3D
 from dreamlift.recipes.nfsd import NFSD
@@ -24,6 +25,7 @@ from dreamlift.recipes.perpneg import PerpNeg
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.recipes.sdi import SDI
 from dreamlift.recipes.sjc import SJC
+from dreamlift.recipes.textmesh import TextMesh
 
 Recipe: TypeAlias = (
     DreamFusion
@@ -34,9 +36,11 @@ Recipe: TypeAlias = (
     | HiFA
     | DreamTime
     | PerpNeg
+    | LatentNeRF
     | Magic3D
     | Fantasia3D
     | ProlificDreamer
+    | TextMesh
     | DreamGaussian
     | GaussianDreamer
     | LucidDreamer

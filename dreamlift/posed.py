@@ -36,6 +36,17 @@ class Posed:
             held_out=self.held_out[which],
         )
 
+    def to(self, device: torch.device | str) -> "Posed":
+        """The same, with cameras and pictures on another device."""
+        return replace(
+            self,
+            cameras=self.cameras.to(device),
+            images=self.images.to(device),
+            alpha=self.alpha.to(device),
+            known=self.known.to(device),
+            held_out=self.held_out.to(device),
+        )
+
     @property
     def cut_out(self) -> bool:
         """Whether the photographs show an object without what is behind it."""
@@ -48,9 +59,7 @@ def pixels(
     """Draws n random known pixels: cameras of one pixel each, and colour times alpha, and alpha."""
     image, row, column = posed.known[..., 0].nonzero().to(device).unbind(-1)
     values = torch.cat([posed.images, posed.alpha], -1).to(device)
-    views = posed.cameras
-    size = views.height, views.width
-    views = Cameras(views.world_to_camera.to(device), views.K.to(device), *size)
+    views = posed.cameras.to(device)
 
     def draw(n: int, rng: torch.Generator) -> tuple[Cameras, Float[Tensor, "n 1 1 4"]]:
         at = torch.randint(len(image), (n,), generator=rng, device=rng.device)
@@ -58,3 +67,22 @@ def pixels(
         return views.windows(i, y, x), values[i, y, x][:, None, None]
 
     return draw
+
+
+def turns(posed: Posed, seed: int) -> Callable[[int], Posed]:
+    """The photograph of each step: all in turn, each time in another random order."""
+    n = len(posed.cameras)
+
+    def draw(index: int) -> Posed:
+        lap, at = divmod(index, n)
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed + lap))
+        return posed.some((torch.arange(n) == order[at]).to(posed.held_out.device))
+
+    return draw
+
+
+def spread(cameras: Cameras) -> float:
+    """1.1 times the way from the mean of the cameras' places to the farthest, world units: what
+    INRIA's code for 3D Gaussian splatting takes for the extent of a scene."""
+    place = cameras.position
+    return 1.1 * float((place - place.mean(0)).norm(dim=-1).max())

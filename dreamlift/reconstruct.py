@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import tyro
 
@@ -29,18 +29,25 @@ if TYPE_CHECKING:
     from dreamlift.fit import Moment
     from dreamlift.io.album import Album
     from dreamlift.posed import Posed
-    from dreamlift.recipes.reconstruct import Reconstruct as Recipe
+    from dreamlift.recipes.reconstruct import Reconstruct as Field
+    from dreamlift.recipes.splatting import Splatting
     from dreamlift.run import Run
+
+    Recipe: TypeAlias = Field | Splatting
 
 NAME = "reconstruct"
 PLAN, REPORT = "plan.json", "report.json"
 LIMITS = {
     "downscale": (1, 64), "hold_out": (0, 1000), "minutes": (0, 10_000), "reach": (0, 1000),
     "steps": (1, 1_000_000), "resolution": (65, 513), "rays": (64, 1 << 20), "seed": (0, 1 << 62),
+    "gaussians": (100, 10_000_000),
 }  # fmt: skip
 """The least and the most of what can be asked for."""
 FINISH = (128, 384)
 """Samples along the grid that the surface is cut from: those of the field, within these."""
+GROWTH = 1.4
+"""Times as long as one of its first steps does a step of Gaussians take in the mean: they become
+more, and opaque (docs/log.md)."""
 log = logging.getLogger("dreamlift")
 Metavar = tyro.conf.arg
 
@@ -56,22 +63,28 @@ class Reconstruct:
 
     folder: Annotated[Path, Metavar(metavar="FOLDER")]
     """Where the photographs are."""
-    scene: Literal["field"] = "field"
-    """What to make of them."""
+    scene: Literal["field", "gaussians"] = "field"
+    """What to make of them: a radiance field, or Gaussians (3D Gaussian splatting)."""
     downscale: int = 1
     """Work with photographs this many times smaller."""
     hold_out: int = 8
     """Keep back every n-th photograph to be scored on (0: none), where the data have no split."""
     minutes: Annotated[float | None, Metavar(metavar="FLOAT")] = None
     """About how long to optimise: measured at the start and turned into steps, which are kept."""
-    steps: int = 1500
-    """How long to optimise where no minutes are given."""
+    steps: Annotated[int | None, Metavar(metavar="INT")] = None
+    """How long to optimise where no minutes are given; by default 1,500 for a field, 3,000 for
+    Gaussians."""
     seed: int = 0
     """Every random draw follows from it."""
     resolution: int = 129
     """Of the field's grid, in vertices: one more than a multiple of 64."""
     rays: int = 8192
-    """Of a step."""
+    """Of a step of a field's."""
+    gaussians: int = 20_000
+    """To begin with, where not the data's points say how many."""
+    begin: Literal["auto", "points", "field", "random"] = "auto"
+    """Where Gaussians begin: at the data's points (auto: where they are 1,000 or more), on a coarse
+    field (else), or anywhere."""
     background: Literal["auto", "random", "learned", "black"] = "auto"
     """What stands behind: random colours (of cut-out photographs), learned, or black."""
     reach: Annotated[float | None, Metavar(metavar="FLOAT")] = None
@@ -91,6 +104,11 @@ class Reconstruct:
 
         self._check()
         album = read_album(self.folder, hold_out=self.hold_out)
+        if self.scene == "gaussians" and self.begin == "points" and album.points is None:
+            raise BadInput(
+                f"{album.source} came without points to begin at. Say --begin field, or bring "
+                "COLMAP's points3D beside its images."
+            )
         asked: dict[str, Any] = {
             "recipe": NAME,
             **{k: v for k, v in asdict(self).items() if k not in ("out", "folder", "device")},
@@ -180,7 +198,7 @@ def _work(run: "Run") -> None:
         posed,
         made,
         {"steps": recipe.steps, "left_out": [*album.left_out], "data": album.about},
-        resolution=min(max(recipe.resolution, FINISH[0]), FINISH[1]),
+        resolution=finish_of(run).resolution,
     )
 
 
@@ -195,13 +213,15 @@ def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | No
     """As api.export_again: what was made of photographs, once more, as one file."""
     from dreamlift.convert import check_finish
     from dreamlift.export import FILES, Asset, refuse_existing, write
+    from dreamlift.recipes.splatting import GAUSSIANS
     from dreamlift.run import Run
     from dreamlift.scenes.restore import restored
 
     run = Run.open(folder)
     check_finish(finish)
     refuse_existing([out], replace=False)
-    state = (run / str(run.settings["resolution"])).load()  # the finest grid is the last stage
+    last = GAUSSIANS if run.settings["scene"] == GAUSSIANS else str(run.settings["resolution"])
+    state = (run / last).load()
     if state is None or not (run.path / REPORT).is_file():
         raise BadInput(f"{run.path} is not finished. Finish it first: dreamlift resume {run.path}")
     if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):
@@ -237,18 +257,14 @@ def _planned(run: "Run", config: Mapping[str, Any], posed: "Posed", device: str)
     """The recipe of a run; its steps are those of its plan, or of minutes, which are measured."""
     from dreamlift.io.atomic import atomic
     from dreamlift.io.settings import from_json
-    from dreamlift.recipes.reconstruct import Reconstruct as Recipe
 
-    names = ("scene", "seed", "rays", "resolution", "background")
-    numbers: dict[str, Any] = {name: config[name] for name in names}
-    numbers |= {"steps": config["steps"], "samples": 3 * (config["resolution"] - 1) // 2}
-    recipe = Recipe(**numbers)
+    recipe = recipe_of(config)
     if config["minutes"] is None:
         return recipe
     plan = run.path / PLAN
     if plan.is_file():
         try:
-            return from_json(Recipe, json.loads(plan.read_text()))
+            return from_json(type(recipe), json.loads(plan.read_text()))
         except ValueError as error:
             raise BadInput(
                 f"{plan} is damaged ({error}). Delete it to measure the time again."
@@ -260,11 +276,25 @@ def _planned(run: "Run", config: Mapping[str, Any], posed: "Posed", device: str)
     return recipe
 
 
-def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
-    """How long a step takes here, in the mean of all stages: by doing some of each.
+def recipe_of(config: Mapping[str, Any]) -> "Recipe":
+    """What a run's settings ask for. Raises KeyError or TypeError for what are none."""
+    from dreamlift.recipes.reconstruct import Reconstruct as Field
+    from dreamlift.recipes.splatting import GAUSSIANS, Splatting
 
-    Coarse steps are done until it is known what is empty.
-    """
+    names = ("scene", "seed", "background")
+    numbers: dict[str, Any] = {name: config[name] for name in names}
+    if config["steps"] is not None:
+        numbers["steps"] = config["steps"]
+    if config["scene"] == GAUSSIANS:
+        return Splatting(**numbers, count=config["gaussians"], begin=config["begin"])
+    resolution = config["resolution"]
+    numbers |= {"rays": config["rays"], "samples": 3 * (resolution - 1) // 2}
+    return Field(**numbers, resolution=resolution)
+
+
+def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
+    """How long a step takes here, in the mean of all stages: by doing some of each."""
+    from dreamlift.recipes.splatting import GAUSSIANS, Splatting
     from dreamlift.run import Run
 
     ends: dict[str, list[float]] = {}
@@ -273,11 +303,14 @@ def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
         ends.setdefault(moment.run.stage, []).append(time.monotonic())
 
     log.info("measuring how many steps that is ...")
+    gaussians = isinstance(recipe, Splatting)
+    # Coarse steps of a field are done until it is known what is empty.
+    short = replace(recipe, steps=64) if gaussians else replace(recipe, steps=64, coarse=0.8)
     with TemporaryDirectory() as folder:
-        short = replace(recipe, steps=64, coarse=0.8)
         short.run(Run.create(Path(folder) / "run", {}), posed, (note,), device=device)
+    stages = ((GAUSSIANS, 1),) if gaussians else recipe.stages()
     total = 0.0
-    for size, steps in recipe.stages():
-        later = ends[f"{size}"][-6:]  # the first steps are slow: nothing is known to be empty
+    for name, steps in stages:
+        later = ends[f"{name}"][-6:]  # the first steps are slow: nothing is known to be empty
         total += steps * (later[-1] - later[0]) / (len(later) - 1)
-    return total / sum(steps for _, steps in recipe.stages())
+    return total / sum(steps for _, steps in stages) * (GROWTH if gaussians else 1)

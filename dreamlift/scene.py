@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -62,3 +62,10 @@ class Scene(nn.Module, ABC, Generic[Aux]):
 
     def adapt(self, step: Step, view: Rendering[Aux], optimizer: torch.optim.Optimizer) -> None:
         """Change phi's structure after a step: densify, prune, refresh occupancy."""
+
+
+@runtime_checkable
+class Revivable(Protocol):
+    """A scene that can begin again, in place, as a compact grey blob."""
+
+    def revive(self) -> None: ...

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
+from dreamlift.errors import BadInput
 from dreamlift.lights import Light, around_camera
 from dreamlift.scene import Shot
 from dreamlift.step import Step
@@ -50,6 +51,14 @@ class Views:
     """Uniform; the diffuse part is the rest: a surface that faces the light shows its albedo."""
     near_white: float = 0.25
     """Share of backgrounds in [.9, 1]; the rest is a plain colour, uniform in the cube."""
+
+    def __post_init__(self) -> None:
+        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
+            given = " ".join(f"{share:g}" for share in self.shares)
+            raise BadInput(
+                "The shares of pictures without light, lit and textureless are at least 0 and sum "
+                f"to 1, as 0.35 0.45 0.2 do; {given} were given."
+            )
 
     def cameras(self, n: int, rng: torch.Generator, *, size: int = 64) -> Cameras:
         """n cameras, anywhere around."""

@@ -11,32 +11,20 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-LAYERS = (
-    {"errors", "step", "memory", "diffusion", "schedules", "grammar", "words", "phrases",
-     "geometry", "io", "weights"},
-    {"cameras", "lights"},
-    {"scene", "prior", "views", "captures", "posed", "photographs", "render"},
-    {"scenes", "priors", "guidance", "toybox", "run", "metrics"},
-    {"fit", "observers", "strips", "edit", "generators", "learn", "convert", "export"},
-    {"distil"},
-    {"recipes"},
-    {
-        "cli",
-        "api",
-        "offers",
-        "commands",
-        "playground",
-        "data",
-        "doctor",
-        "embed",
-        "within",
-        "reconstruct",
-        "studio",
-        "batch",
-        "evaluate",
-        "__main__",
-    },
-)  # fmt: skip
+LAYERS = tuple(
+    set(names.split())
+    for names in (
+        "errors step memory diffusion schedules grammar words phrases geometry io weights",
+        "cameras lights",
+        "scene prior views captures posed photographs render",
+        "scenes priors guidance toybox run metrics",
+        "fit observers strips detectors remedies edit generators learn convert export",
+        "distil",
+        "recipes",
+        "cli api offers commands playground showing pilots data doctor embed within reconstruct "
+        "studio batch evaluate __main__",
+    )
+)
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
 
 NEIGHBOURS = {
@@ -55,6 +43,8 @@ NEIGHBOURS = {
     ("photographs", "posed"),
     ("observers", "fit"),
     ("strips", "fit"),
+    ("remedies", "detectors"),
+    ("remedies", "fit"),
     ("export", "convert"),
     ("cli", "api"),
     ("cli", "batch"),
@@ -66,8 +56,10 @@ NEIGHBOURS = {
     ("commands", "reconstruct"),
     ("api", "embed"),
     ("api", "within"),
-    ("api", "playground"),
     ("cli", "embed"),
+    ("api", "pilots"),
+    ("commands", "showing"),
+    ("showing", "playground"),
     ("commands", "playground"),
     ("api", "offers"),
     ("cli", "data"),
@@ -291,9 +283,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000}
+FURTHER = {"render.raster": 2000, "io.meshes": 750}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
-becomes one."""
+becomes one; and other people's mesh files, to be read."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ RESNET = {
 }  # fmt: skip
 WHOLE = {
     "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
+    "class_embedding.linear_1": "camera_embed.0", "class_embedding.linear_2": "camera_embed.2",
     "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
     "down_blocks.0.resnets.0": "input_blocks.1.0",
     "down_blocks.0.attentions.0": "input_blocks.1.1",

@@ -35,6 +35,15 @@ def test_the_flags_are_those_of_the_recipe(dreamlift: Dreamlift) -> None:
     assert ended.code == 2 and "walk" in ended.err
 
 
+def test_a_sketch_that_is_not_there_is_refused_before_any_work(
+    dreamlift: Dreamlift, tmp_path: Path
+) -> None:
+    asked = ("generate", "a cone", "--prior", "words", "--recipe", "latent_nerf")
+    ended = dreamlift(*asked, "--sketch", "none.glb")
+    assert ended.code == 2 and "none.glb does not exist" in ended.err
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.seconds
 def test_a_recipe_of_two_stages_leaves_its_files_and_is_brought_out_again(
     dreamlift: Dreamlift, tmp_path: Path

@@ -26,7 +26,7 @@ from dreamlift.geometry.gaussians import Gaussians, base_colors, harmonics_of, r
 from dreamlift.geometry.isosurface import DegenerateError, grid_points
 from dreamlift.geometry.mesh import Surface, is_closed, volumes
 from dreamlift.geometry.tets import marching_tets, tet_grid
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 from dreamlift.geometry.voxels import Volume, buried, voxelise
 from dreamlift.grammar import parse
 from dreamlift.scene import Shot

@@ -17,7 +17,8 @@ from dreamlift.errors import BadInput
 from dreamlift.export import FILES, Asset, check_same, export, write_asset
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface
-from dreamlift.geometry.uv import dilate, rasterise, sample, unwrap
+from dreamlift.geometry.texels import sample
+from dreamlift.geometry.uv import dilate, rasterise, unwrap
 from dreamlift.geometry.voxels import Volume
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh

@@ -1,5 +1,6 @@
 """Scores against closed forms, and intervals against how often they hold the truth."""
 
+import itertools
 import math
 
 import pytest
@@ -177,3 +178,47 @@ def test_ssim_under_a_mask_asks_only_whole_windows() -> None:
         ssim(a, b, 0 * mask)
     with pytest.raises(ValueError, match="the pictures are 10x16"):
         ssim(a[:, :, :10], b[:, :, :10])
+
+
+def windows(x: torch.Tensor) -> torch.Tensor:
+    """Means over 11 x 11 windows with black around, by a loop."""
+    line = [math.exp(-0.5 * (k / 1.5) ** 2) for k in range(-5, 6)]
+    h, w = x.shape
+    out = torch.zeros_like(x)
+    for i, j in itertools.product(range(h), range(w)):
+        for k, m in itertools.product(range(-5, 6), range(-5, 6)):
+            if 0 <= i + k < h and 0 <= j + m < w:
+                out[i, j] += line[k + 5] * line[m + 5] * x[i + k, j + m] / sum(line) ** 2
+    return out
+
+
+def test_the_loss_of_3d_gaussian_splatting_is_eight_tenths_l1_and_two_of_structure() -> None:
+    a, b = torch.rand(2, 7, 6, generator=rng(3), dtype=torch.float64)
+    at, to = windows(a), windows(b)
+    xx, yy, xy = (windows(p) - q for p, q in ((a * a, at * at), (b * b, to * to), (a * b, at * to)))
+    c, d = 0.01**2, 0.03**2
+    alike = (2 * at * to + c) * (2 * xy + d) / ((at * at + to * to + c) * (xx + yy + d))
+    wanted = 0.8 * (a - b).abs().mean() + 0.2 * (1 - alike.mean())
+    found = photometric(a[None, ..., None], b[None, ..., None])
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+
+
+def test_structure_of_plain_pictures_is_that_of_their_levels() -> None:
+    a, b = torch.full((1, 15, 13, 3), 0.3), torch.full((1, 15, 13, 3), 0.7)
+    wanted = (2 * 0.3 * 0.7 + 1e-4) / (0.3**2 + 0.7**2 + 1e-4)
+    assert float(ssim(a, b)) == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_gradient_of_structure_is_that_of_finite_differences(padded: bool) -> None:
+    a, b = torch.rand(2, 1, 13, 12, 2, generator=rng(), dtype=torch.float64)
+    a.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: ssim(x, b, padded=padded), (a,))
+
+
+def test_the_loss_does_not_see_unknown_pixels() -> None:
+    a, b = torch.rand(2, 1, 14, 12, 3, generator=rng(4))
+    known = (torch.rand(1, 14, 12, 1, generator=rng(5)) < 0.7).float()
+    spoilt = [torch.where(known > 0, x, 0.1) for x in (a, b)]
+    assert float(photometric(a, b, known)) == float(photometric(*spoilt, known))
+    assert float(photometric(a, b, 0 * known)) == pytest.approx(0, abs=1e-6)

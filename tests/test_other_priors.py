@@ -68,3 +68,25 @@ def test_a_picture_is_changed_as_a_sentence_says(
         capsys.readouterr()
         assert main([*run, prior, "--out", "b.png"]) == 2
         assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_models_that_are_told_what_a_scene_shows_run_a_recipe(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_others.depth(here / "depth")
+    tiny_pipelines.stable_diffusion(here / "sd")
+    tiny_others.control().save_pretrained(here / "sd15_normalbae")
+    few = ["3" if word == "6" else word for word in QUICK]
+    for i, prior in enumerate(("depth", "sd+sd15_normalbae")):
+        assert main(["generate", "a frog", "--prior", prior, "--out", f"run{i}", *few]) == 0
+    prior = source_of("sd+sd15_normalbae", "cpu")
+    tiny_pipelines.edit(here / "sd15_normalbae" / "config.json", control="depth")
+    assert source_of("sd+sd15_normalbae", "cpu").sha256 != prior.sha256
+    capsys.readouterr()
+    for name, said in (
+        ("depth", "This prior is told what the scene shows, and here is none"),
+        ("depth+sd15_normalbae", "cannot be added: one ControlNet can, to Stable Diffusion"),
+    ):
+        run = ["image", "a frog", "--steps", "2", "--device", "cpu", "--prior", name]
+        assert main([*run, "--out", "a.png"]) == 2
+        assert said in " ".join(capsys.readouterr().err.split())

@@ -1,11 +1,12 @@
 """Bugs of VSD, its student, its particles and CLIP's losses, planted: the checks must see each.
 
-As in test_planted_bugs.py: a bug is (holder, attribute, wrong, checks).
+A bug is as planted.py has it.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import planted
 import pytest
 import test_augment as on_augment
 import test_clip_guidance as on_clip
@@ -321,7 +322,7 @@ AUGMENT = {
 WINDOWS, BLURRED, AUGMENTED = augment.windows, augment.blurred, augment.augmented
 CHECKERBOARD = augment.checkerboard
 
-ROOMS: dict[str, tuple[Any, dict[str, tuple[Any, str, Any, str]]]] = {
+ROOMS: planted.Rooms = {
     "vsd": (on_vsd, VSD),
     "crowd": (on_crowd, {}),
     "particles": (on_particles, PARTICLES),
@@ -329,19 +330,8 @@ ROOMS: dict[str, tuple[Any, dict[str, tuple[Any, str, Any, str]]]] = {
     "augment": (on_augment, AUGMENT),
     "lora": (on_lora, LORA),
 }
-CHECKS: dict[str, Callable[[], None]] = {
-    f"{room}.{name}": check
-    for room, (module, _) in ROOMS.items()
-    for name, check in module.CHECKS.items()
-}
-BUGS = {f"{room}: {name}": bug for room, (_, bugs) in ROOMS.items() for name, bug in bugs.items()}
+CHECKS, BUGS = planted.checks(ROOMS), planted.bugs(ROOMS)
 THROUGH_DIFFUSERS = pytest.mark.weights
-
-
-def checks_of(name: str) -> list[str]:
-    """The checks that must see a bug, with their rooms."""
-    room, _, _ = name.partition(":")
-    return [check if "." in check else f"{room}.{check}" for check in BUGS[name][3].split()]
 
 
 @pytest.mark.parametrize(
@@ -352,12 +342,8 @@ def checks_of(name: str) -> list[str]:
     ],
 )
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch):
-    holder, attribute, wrong, _ = BUGS[name]
-    monkeypatch.setattr(holder, attribute, wrong)
-    for check in checks_of(name):
-        with pytest.raises(AssertionError):
-            CHECKS[check]()
+    planted.catch(name, BUGS, CHECKS, monkeypatch)
 
 
 def test_every_check_has_caught_a_bug():
-    assert set(CHECKS) == {check for name in BUGS for check in checks_of(name)}
+    assert set(CHECKS) == planted.caught(BUGS)

@@ -21,7 +21,13 @@ from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene
 
-STAGES = {"fine_steps": 3, "texture_steps": 2, "appearance_steps": 3, "coarse": 40}
+STAGES = {
+    "fine_steps": 3,
+    "texture_steps": 2,
+    "appearance_steps": 3,
+    "color_steps": 2,
+    "coarse": 40,
+}
 OTHERS = ("prolificdreamer", "dreamfields", "clip_mesh")
 """They want a network, or a CLIP."""
 NAMES = [name for name in get_args(Name) if name not in OTHERS]

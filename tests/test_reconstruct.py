@@ -14,10 +14,12 @@ from conftest import rng
 from dreamlift.cameras import Cameras, orbit, tour
 from dreamlift.cli import main
 from dreamlift.export import Finish
+from dreamlift.io.splats import read_splats
 from dreamlift.posed import Posed
-from dreamlift.recipes.reconstruct import Rebuilt, Reconstruct
+from dreamlift.recipes.reconstruct import Reconstruct
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
+from dreamlift.scenes.rebuilt import Rebuilt
 
 CAPTION = "a red cube on top of a blue ball"
 QUICK = "--steps 160 --resolution 65 --rays 2048 --hold-out 7".split()
@@ -87,14 +89,46 @@ def test_a_toy_is_rebuilt_from_its_pictures_and_scored_on_others(
     assert code == 2 and "holds a run with other settings: seed is 0 there and 1 asked" in err
 
 
+@pytest.mark.seconds
+def test_a_toy_is_rebuilt_as_gaussians_and_exported_as_such(
+    toy: Path, dreamlift: Callable[..., Result]
+) -> None:
+    words = "--scene gaussians --steps 120 --gaussians 600 --hold-out 7".split()
+    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *words)
+    assert (code, out) == (0, ["run"]), err
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["psnr"] > 18 and report["steps"] == 120
+    cloud = read_splats(Path("run/asset.ply"))
+    assert cloud.degree == 3 and len(cloud) != 600  # it grew and was pruned
+    wanted = {"held_out.png", "flythrough.mp4", "orbit.mp4", "asset.glb", "turntable.mp4"}
+    assert wanted <= {path.name for path in Path("run").iterdir()}
+    for form in ("spz", "splat", "splat-ply"):
+        code, out, err = dreamlift("export", "run", "--format", form)
+        assert code == 0, err
+        assert len(read_splats(Path(out[0]))) == len(cloud)
+    assert dreamlift("reconstruct", str(toy), "--out", "run", *words) == (0, ["run"], "")
+
+
+@pytest.mark.seconds
+def test_minutes_of_gaussians_are_measured_too(
+    toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamlift.evaluate.photos.report", unseen)
+    words = (str(toy), "--scene", "gaussians", "--minutes", "0.005", "--gaussians", "100")
+    code, _, err = dreamlift("reconstruct", *words, "--begin", "random", "--out", "run")
+    assert code == 0, err
+    plan = json.loads(Path("run/plan.json").read_text())
+    assert plan["scene"] == "gaussians" and 2 <= plan["steps"] < 200
+
+
 def test_an_unfinished_run_is_not_brought_out(dreamlift: Callable[..., Result]) -> None:
-    Run.create(Path("run"), {"recipe": "reconstruct", "resolution": 65})
+    Run.create(Path("run"), {"recipe": "reconstruct", "scene": "field", "resolution": 65})
     code, out, err = dreamlift("export", "run")
     assert (code, out) == (2, [])
     assert err == "dreamlift: run is not finished. Finish it first: dreamlift resume run\n"
 
 
-def unseen(folder: Path, posed: Posed, made: Rebuilt, about: Any, *, resolution: int) -> None:
+def unseen(folder: Path, posed: Posed, made: object, about: Any, *, resolution: int) -> None:
     """Nothing of what comes after a fit, which takes its time."""
     (folder / "report.json").write_text(json.dumps(about))
 
@@ -154,6 +188,14 @@ BAD = {
     ),
     "minutes": (("TOY", "--minutes", "0"), "The minutes and the reach must be above 0."),
     "reach": (("TOY", "--reach", "nan"), "The reach must be 0 to 1000; nan was asked for."),
+    "points": (
+        ("TOY", "--scene", "gaussians", "--begin", "points"),
+        "came without points to begin at. Say --begin field",
+    ),
+    "gaussians": (
+        ("TOY", "--gaussians", "1"),
+        "The gaussians must be 100 to 10000000; 1 was asked",
+    ),
     "all held out": (("TOY", "--hold-out", "1"), "leaves 0 photographs to learn from; at least 3 "),
     "device": (("TOY", "--device", "tpu"), "There is no device 'tpu'."),
 }
@@ -191,7 +233,7 @@ def test_grids_grow_twice_as_fine_each_and_share_the_steps() -> None:
     assert Reconstruct(resolution=193, steps=100).stages() == ((97, 30), (193, 70))
     three = Reconstruct(resolution=257, steps=100, samples=384)
     assert three.stages() == ((65, 15), (129, 15), (257, 70))
-    field = three.start(some()).field
+    field = three.start(some()).scene
     assert (field.samples, field.get_parameter("body.levels.2").shape[0]) == (96, 65)
 
 
@@ -208,7 +250,7 @@ def test_held_out_photographs_are_never_looked_at(tmp_path: Path) -> None:
     made[1].images[0] = 0.5
     recipe = Reconstruct(steps=4, rays=32, resolution=65, samples=24)
     states = [
-        recipe.run(Run.create(tmp_path / str(i), {}), p).field.state_dict()
+        recipe.run(Run.create(tmp_path / str(i), {}), p).scene.state_dict()
         for i, p in enumerate(made)
     ]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -219,10 +261,10 @@ def test_a_picture_is_in_front_of_what_stands_behind() -> None:
     cameras = some().cameras[:1]
     assert made.behind is not None
     with torch.no_grad():
-        made.field.get_parameter("body.levels.2")[..., 0] = -30  # nothing there
+        made.scene.get_parameter("body.levels.2")[..., 0] = -30  # nothing there
         seen, behind = made.picture(cameras), made.behind(cameras.rays()[1])
     torch.testing.assert_close(seen, behind, atol=1e-4, rtol=0)
-    empty = Rebuilt(made.field, None).picture(cameras, empty=0.25)
+    empty = Rebuilt(made.scene, None).picture(cameras, empty=0.25)
     torch.testing.assert_close(empty, torch.full_like(empty, 0.25), atol=1e-4, rtol=0)
 
 

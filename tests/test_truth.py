@@ -12,7 +12,7 @@ from toys import field
 from dreamlift.cameras import FRAME
 from dreamlift.geometry.points import Points
 from dreamlift.geometry.primitives import ball
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 from dreamlift.grammar import parse
 from dreamlift.toybox.compose import Built, Part
 from dreamlift.toybox.mesh import mesh

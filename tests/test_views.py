@@ -5,6 +5,8 @@ import torch
 from conftest import rng
 
 from dreamlift.cameras import FRAME
+from dreamlift.errors import BadInput
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.views import OVERHEAD, Views, direction
 
 
@@ -53,6 +55,12 @@ def test_shading_modes_come_in_their_shares() -> None:
     for mode, share in zip(("albedo", "lit", "textureless"), views.shares, strict=True):
         assert modes.count(mode) / 3000 == pytest.approx(share, abs=0.03)
     assert sum(views.shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 1.0, 1.0), (1.2, -0.2, 0.0), (0.0, 0.0, 0.0)])
+def test_what_are_no_shares_is_refused_before_a_run(shares: tuple[float, float, float]) -> None:
+    with pytest.raises(BadInput, match="sum to 1"):
+        DreamFusion("a cone", shares=shares)
 
 
 def test_a_quarter_of_the_backgrounds_is_near_white() -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -20,10 +20,12 @@ from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.video import save_mp4
 from dreamlift.metrics import psnr, ssim
 from dreamlift.posed import Posed
-from dreamlift.recipes.reconstruct import Rebuilt
 from dreamlift.scenes.background import Environment
 from dreamlift.scenes.field import Field
+from dreamlift.scenes.gaussians import Cloud
+from dreamlift.scenes.rebuilt import Rebuilt
 
+Either: TypeAlias = Rebuilt[Field | Cloud]
 REPORT, SHEET, FLIGHT, ORBIT = "report.json", "held_out.png", "flythrough.mp4", "orbit.mp4"
 SHOWN = 8
 """Held-out views on the sheet, at most."""
@@ -31,21 +33,19 @@ FRAMES = 96
 """Of each film; 24 are shown each second."""
 
 
-def look(made: Rebuilt, cameras: Cameras) -> Float[Tensor, "h w 3"]:
+def look(made: Either, cameras: Cameras) -> Float[Tensor, "h w 3"]:
     """What one camera sees, on the CPU."""
-    at = next(made.field.parameters()).device
-    size = cameras.height, cameras.width
-    here = Cameras(cameras.world_to_camera.to(at), cameras.K.to(at), *size)
-    return made.picture(here)[0].cpu()
+    at = next(made.scene.parameters()).device
+    return made.picture(cameras.to(at))[0].cpu()
 
 
-def truth(posed: Posed, i: int, made: Rebuilt) -> Float[Tensor, "h w 3"]:
+def truth(posed: Posed, i: int, made: Either) -> Float[Tensor, "h w 3"]:
     """A photograph before what the scene is shown before: white where it is cut out."""
     empty = 1.0 if made.behind is None else 0.0
     return posed.images[i] + (1 - posed.alpha[i]) * empty
 
 
-def scores(posed: Posed, made: Rebuilt) -> tuple[list[dict[str, Any]], list[Tensor]]:
+def scores(posed: Posed, made: Either) -> tuple[list[dict[str, Any]], list[Tensor]]:
     """PSNR (dB) and SSIM of each photograph where it is known; and what was rendered."""
     rows: list[dict[str, Any]] = []
     seen: list[Tensor] = []
@@ -65,7 +65,7 @@ def mean(rows: list[dict[str, Any]], key: str) -> float | None:
 
 
 def report(
-    folder: Path, posed: Posed, made: Rebuilt, about: Mapping[str, object], *, resolution: int
+    folder: Path, posed: Posed, made: Either, about: Mapping[str, object], *, resolution: int
 ) -> dict[str, Any]:
     """Score, draw, film and export what was made; report.json, written last, says how well."""
     held, learned = posed.some(posed.held_out), posed.some(~posed.held_out)
@@ -79,7 +79,7 @@ def report(
     save_mp4(folder / FLIGHT, flight(learned.cameras, made))
     save_mp4(folder / ORBIT, around(posed.cameras, made))
     try:
-        asset = export(made.field, folder, finish=Finish(resolution), replace=True).report
+        asset = export(made.scene, folder, finish=Finish(resolution), replace=True).report
         surface = None if asset is None else asdict(asset)
     except DegenerateError as error:  # the views may be right and nothing in them solid
         surface = {"degenerate": str(error)}
@@ -101,7 +101,7 @@ def report(
     return said
 
 
-def sheet(posed: Posed, seen: list[Tensor], made: Rebuilt) -> Float[Tensor, "y x 3"]:
+def sheet(posed: Posed, seen: list[Tensor], made: Either) -> Float[Tensor, "y x 3"]:
     """Rows of a photograph, what was made of it, and how much they differ (three times)."""
     pictures: list[Tensor] = []
     labels: list[str] = []
@@ -117,7 +117,7 @@ def sheet(posed: Posed, seen: list[Tensor], made: Rebuilt) -> Float[Tensor, "y x
 
 
 def flight(
-    cameras: Cameras, made: Rebuilt, frames: int = FRAMES
+    cameras: Cameras, made: Either, frames: int = FRAMES
 ) -> Iterator[Float[Tensor, "h w 3"]]:
     """Past the photographs' places, each time on to the nearest that was not visited."""
     place = cameras.position
@@ -135,7 +135,7 @@ def flight(
 
 
 def around(
-    cameras: Cameras, made: Rebuilt, frames: int = FRAMES
+    cameras: Cameras, made: Either, frames: int = FRAMES
 ) -> Iterator[Float[Tensor, "h w 3"]]:
     """Once around, as high and as far away as the photographs were taken from."""
     size = min(cameras.height, cameras.width, 512) // 2 * 2
@@ -162,10 +162,10 @@ class Watch:
         done = moment.step.index + 1
         if time.monotonic() < self._due and done < moment.step.total:
             return
-        field, behind = moment.stage.scene, moment.stage.keep.get("behind")
-        if not isinstance(field, Field):
-            raise ValueError("Only the fit of a field is watched so.")
-        made = Rebuilt(field, behind if isinstance(behind, Environment) else None)
+        scene, behind = moment.stage.scene, moment.stage.keep.get("behind")
+        if not isinstance(scene, Field | Cloud):
+            raise ValueError("Only the fit of a field or of Gaussians is watched so.")
+        made = Rebuilt(scene, behind if isinstance(behind, Environment) else None)
         pair = [truth(self.one, 0, made), look(made, self.one.cameras[:1])]
         folder = moment.run.path / "previews"
         names = ["latest.png"]

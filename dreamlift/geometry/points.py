@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dreamlift.geometry.mesh import Surface, area, face_cross
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 
 
 @dataclass(frozen=True)

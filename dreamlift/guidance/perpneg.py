@@ -7,7 +7,7 @@ has been taken out of it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -102,6 +102,26 @@ def _turned(azimuth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     return ((azimuth + 180) % 360 - 180).abs()
 
 
+class Strength:
+    """How strongly other sides are negated; a stage that keeps it can be firmer about it."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __float__(self) -> float:
+        return self.value
+
+    def firmer(self) -> None:
+        """Twice as strong, from here on."""
+        self.value *= 2
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"strength": self.value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.value = float(state_dict["strength"])
+
+
 def _front(
     azimuth: Float[Tensor, " b"], elevation: Float[Tensor, " b"]
 ) -> dict[Direction, Float[Tensor, " b"]]:
@@ -121,7 +141,7 @@ def unlike(
     texts: Mapping[Direction, str],
     *,
     untextured: Mapping[Direction, str] | None = None,
-    strength: float = 2.0,
+    strength: float | Strength = 2.0,
 ) -> dict[Told, Away]:
     """What `PerpNeg` negates: the front, and the sides, each with its weight at a camera.
 
@@ -130,7 +150,11 @@ def unlike(
     """
 
     def weighed(weight: Callable[..., Tensor]) -> Away:
-        return lambda shot: weight(shot.cameras.azimuth, shot.cameras.elevation, strength=strength)
+        def away(shot: Shot) -> Tensor:
+            cameras = shot.cameras
+            return weight(cameras.azimuth, cameras.elevation, strength=float(strength))
+
+        return away
 
     return {
         Directed(prior, texts, untextured=untextured, shares=shares): weighed(weight)

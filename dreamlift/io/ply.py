@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamlift.geometry.mesh import Surface, vertex_normals
 from dreamlift.geometry.points import Points
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import to_bytes
 

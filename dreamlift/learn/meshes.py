@@ -39,7 +39,7 @@ from dreamlift.captures import (
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface, area, bounds
 from dreamlift.geometry.points import scatter
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 from dreamlift.io.collection import (
     CAPTIONS,
     FILES,

@@ -30,6 +30,11 @@ class Comparer:
     sha256: str  # of its files, the first 16 digits
     dtype: Literal["float32", "bfloat16"]
 
+    @property
+    def open(self) -> bool:
+        """Whether it reads any words, not only those of the embedded world."""
+        return self.name != "embedded"
+
     def check(self, prompt: str) -> None:
         """Raise BadInput for what it cannot be told: the embedded one reads as its prior does."""
         if self.name == "embedded":

@@ -19,27 +19,36 @@ LENGTH = 77
 
 
 class T5Words:
-    """T5's tokens of a sentence in small letters; padding is hidden from T5, not from the UNet."""
+    """T5's tokens of a sentence in small letters; padding is hidden from T5.
 
-    def __init__(self, tokenizer: Any, encoder: Any) -> None:
+    `masked`: from the denoiser too, which is told the mask.
+    """
+
+    def __init__(
+        self, tokenizer: Any, encoder: Any, *, length: int = LENGTH, masked: bool = False
+    ) -> None:
         self.tokenizer, self.encoder = tokenizer, encoder
+        self.length, self.masked = length, masked
 
     def __call__(self, text: str) -> Embedding:
-        ids, mask = tokenized(self.tokenizer, text.lower().strip(), LENGTH)
-        return {"tokens": self.encoder(ids, attention_mask=mask)[0][0]}
+        ids, mask = tokenized(self.tokenizer, text.lower().strip(), self.length)
+        said = {"tokens": self.encoder(ids, attention_mask=mask)[0][0]}
+        return {**said, "mask": mask[0]} if self.masked else said
 
 
-def load_t5_words(folder: Path, dtype: torch.dtype) -> Later:
+def load_t5_words(
+    folder: Path, dtype: torch.dtype, *, length: int = LENGTH, masked: bool = False
+) -> Later:
     """tokenizer/ and text_encoder/ of a pipeline, when they are needed."""
-    return Later(lambda: _t5_words(folder, dtype))
+    return Later(lambda: _t5_words(folder, dtype, length, masked))
 
 
-def _t5_words(folder: Path, dtype: torch.dtype) -> T5Words:
+def _t5_words(folder: Path, dtype: torch.dtype, length: int, masked: bool) -> T5Words:
     from transformers import T5EncoderModel, T5Tokenizer
 
     tokenizer = T5Tokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
     encoder, _ = network(T5EncoderModel.from_pretrained, folder, "text_encoder", dtype=dtype)
-    return T5Words(tokenizer, encoder)
+    return T5Words(tokenizer, encoder, length=length, masked=masked)
 
 
 def deepfloyd(

@@ -1,15 +1,17 @@
 """Pixel-space models of others, from a local folder in the diffusers layout; their schedules."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from dreamlift.diffusion import Cosine, Schedule
+from dreamlift.prior import Condition
 from dreamlift.priors.parts import network, placed, settings
 from dreamlift.priors.pixel import Pixel, Prediction, TextEncoder, best_dtype
+from dreamlift.scene import Shot
 from dreamlift.schedules import Table, scaled_linear
 
 SCHEDULER = "scheduler/scheduler_config.json"
@@ -71,8 +73,12 @@ def from_folder(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     cameras: Literal["always", "named", "never"] = "named",
+    sight: Callable[[Shot], Condition] | None = None,
 ) -> Pixel:
-    """From a local folder in the diffusers layout; `dtype` None is the device's best."""
+    """From a local folder in the diffusers layout; `dtype` None is the device's best.
+
+    `cameras` and `sight` are as for `Pixel`. Raises ValueError, OSError.
+    """
     folder = Path(folder)
     for needed in ("unet/config.json", SCHEDULER):
         if not (folder / needed).is_file():
@@ -95,4 +101,5 @@ def from_folder(
         dtype=dtype,
         clock=float(config.get("num_train_timesteps", 1000) - 1),
         cameras=cameras,
+        sight=sight,
     )

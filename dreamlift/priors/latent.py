@@ -21,7 +21,7 @@ from dreamlift.priors.encoders import load_clip_words
 from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.parts import network, placed
 from dreamlift.priors.pixel import Prediction, best_dtype, noise_of
-from dreamlift.priors.told import Sentences, Tells
+from dreamlift.priors.told import Sentences, Tells, likeness
 from dreamlift.priors.vae import VAE, load_vae
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table
@@ -39,8 +39,6 @@ z (n c y x) is in the network's dtype; time (n) is a table's entry, or t for a c
 class Latent:
     """eps(z_t; y, t) of a network over a VAE's latents."""
 
-    views = 1
-
     def __init__(
         self,
         network: Any,
@@ -51,16 +49,17 @@ class Latent:
         prediction: Prediction,
         *,
         size: int,
+        views: int = 1,
     ) -> None:
         """The network is used as it lies: frozen, in its own dtype, on its own device.
 
-        `size`: the native side, in pixels.
+        `size`: the native side, in pixels. `views` consecutive pictures are denoised together.
         """
         self.network = network
         self.ask, self.vae, self.tells = ask, vae, tells
         self.schedule = schedule
         self.prediction: Prediction = prediction
-        self.size, self.factor = size, vae.factor
+        self.size, self.views, self.factor = size, views, vae.factor
         self.dtype: torch.dtype = network.dtype
         self.device: torch.device = network.device
         self.one_by_one = False
@@ -121,6 +120,7 @@ class AskUNet:
             time,
             told["tokens"].to(z),
             timestep_cond=beside_time(network, z, told, self.scale),
+            added_cond_kwargs=likeness(told, z),
             return_dict=False,
         )[0]
 

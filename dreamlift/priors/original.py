@@ -71,14 +71,14 @@ def single_file(
     base's finds no weights in the file.
     """
     state, prior = load_file(file), stable_diffusion(base, device=device, dtype=dtype)
-    _fill(prior.network, _unet(state, prior.network.config), "UNet")
-    _fill(prior.vae.network, _vae(state, prior.vae.network.config), "autoencoder")
+    fill(prior.network, unet_weights(state, prior.network.config), "UNet")
+    fill(prior.vae.network, _vae(state, prior.vae.network.config), "autoencoder")
     words = {k.removeprefix(CLIP_WORDS): v for k, v in state.items() if k.startswith(CLIP_WORDS)}
     match changeable(prior.tells) if words else None:
         case ClipWords(encoder=encoder):
             if not any(key.startswith("text_model.") for key in encoder.state_dict()):
                 words = {key.removeprefix("text_model."): value for key, value in words.items()}
-            _fill(encoder, words, "text encoder")
+            fill(encoder, words, "text encoder")
         case _:
             pass
     return prior
@@ -110,9 +110,9 @@ def convert_zero123(
         "vae": make_vae(**dict(vae)),
         "image_encoder": _any(CLIPVisionModelWithProjection)(make_config(**dict(eye))),
     }
-    _fill(parts["unet"], _unet(state, parts["unet"].config), "UNet")
-    _fill(parts["vae"], _vae(state, parts["vae"].config), "autoencoder")
-    _fill(parts["image_encoder"], _eye(state, eye["num_hidden_layers"]), "picture encoder")
+    fill(parts["unet"], unet_weights(state, parts["unet"].config), "UNet")
+    fill(parts["vae"], _vae(state, parts["vae"].config), "autoencoder")
+    fill(parts["image_encoder"], _eye(state, eye["num_hidden_layers"]), "picture encoder")
     for name, part in parts.items():
         part.save_pretrained(folder / name)
     layer = {end: state[f"cc_projection.{end}"].contiguous() for end in ("weight", "bias")}
@@ -134,7 +134,7 @@ def _any(kind: Any) -> Any:
     return kind
 
 
-def _unet(state: Mapping[str, Tensor], config: Any) -> Mapping[str, Tensor]:
+def unet_weights(state: Mapping[str, Tensor], config: Any) -> Mapping[str, Tensor]:
     """A UNet's weights in diffusers' names."""
     from diffusers.loaders import single_file_utils
 
@@ -172,7 +172,7 @@ def _eye(state: Mapping[str, Tensor], layers: int) -> Mapping[str, Tensor]:
     return named
 
 
-def _fill(network: Any, state: Mapping[str, Tensor], name: str) -> None:
+def fill(network: Any, state: Mapping[str, Tensor], name: str) -> None:
     """Load all of a network's weights. Raises ValueError where one is missing or of another size.
 
     Position numbers, which old files hold, are no weights.

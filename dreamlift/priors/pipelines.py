@@ -20,12 +20,18 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
     "LatentConsistencyModelPipeline": ("unet", "vae", "text_encoder"),
     "StableDiffusionInstructPix2PixPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionDepth2ImgPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionControlNetPipeline": ("unet", "vae", "text_encoder", "controlnet"),
     "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "IFPipeline": ("unet", "text_encoder"),
+    "IFSuperResolutionPipeline": ("unet", "text_encoder"),
+    "PixArtAlphaPipeline": ("transformer", "vae", "text_encoder"),
+    "PixArtSigmaPipeline": ("transformer", "vae", "text_encoder"),
     "StableDiffusion3Pipeline": (
         "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
     ),
     "FluxPipeline": ("transformer", "vae", "text_encoder", "text_encoder_2"),
+    "MVDreamPipeline": ("unet", "vae", "text_encoder"),
     "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
     "Zero123Pipeline": ("unet", "vae", "image_encoder"),
 }  # fmt: skip
@@ -34,6 +40,10 @@ TEXT = "text_encoder"
 """What the names of those parts begin with that read sentences."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
+TOGETHER = ("MVDreamPipeline",)
+"""Those that denoise several views at once."""
+STABLE_DIFFUSION = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
+"""Those that a ControlNet can be added to."""
 PICTURED = ("StableDiffusionInstructPix2PixPipeline",)
 """Those that are told a picture beside the words."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -136,45 +146,68 @@ def sized(folder: Path, part: str) -> tuple[int, int]:
 
 
 def refuse_files(folder: Path, files: Sequence[Path]) -> None:
-    """Raise ValueError for a picture that is missing, or too many. Nothing is loaded."""
-    pictures = sum(file.suffix.lower() in PICTURES for file in files)
-    wanted = kind(folder) in PICTURED
+    """Raise ValueError for a picture that is missing, or files too many. Nothing is loaded."""
+    from dreamlift.priors.ip_adapter import is_ip_adapter
+
+    pictures, nets, changes = _sorted(files)
+    adapters = sum(map(is_ip_adapter, changes))
+    wanted = (kind(folder) in PICTURED) + adapters
+    if wanted > 1:
+        raise ValueError("it would follow two pictures. Add one IP-Adapter, to a model of words.")
     if wanted and not pictures:
         raise ValueError(
             "it is told a picture beside the words. Add one to its name: --prior NAME+picture.png."
         )
-    if pictures > wanted:
-        raise ValueError(f"it is told {'one picture' if wanted else 'no picture'}, not {pictures}.")
+    if len(pictures) > wanted:
+        said = "one picture" if wanted else "no picture"
+        raise ValueError(f"it is told {said}, not {len(pictures)}.")
+    if len(nets) > (kind(folder) in STABLE_DIFFUSION):
+        raise ValueError(
+            f"{nets[-1].name} cannot be added: one ControlNet can, to Stable Diffusion 1.x or 2.x."
+        )
+
+
+def _sorted(files: Sequence[Path]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Pictures, folders of ControlNets, and files of weights."""
+    nets = [file for file in files if file.is_dir()]
+    pictures = [file for file in files if file.suffix.lower() in PICTURES]
+    return pictures, nets, [file for file in files if file not in (*nets, *pictures)]
 
 
 def load(
     folder: Path, *, device: torch.device | str, dtype: torch.dtype, files: Sequence[Path] = ()
 ) -> Prior:
-    """The prior in a folder, changed by files: LoRAs, a checkpoint of the original layout, or the
-    picture that it is told.
+    """The prior in a folder, changed by files: LoRAs, a checkpoint of the original layout, an
+    IP-Adapter, the folder of a ControlNet, and the picture that it is told.
 
     Raises ValueError, OSError where it cannot be.
     """
     refuse_files(folder, files)
-    pictures = [file for file in files if file.suffix.lower() in PICTURES]
-    changes = [file for file in files if file not in pictures]
+    pictures, nets, changes = _sorted(files)
     picture = on_white(pictures[0]) if pictures else None
-    if not changes:
+    if not nets and not changes:
         return _load(folder, device, dtype, picture)
+    from dreamlift.priors.controlnet import controlnet
+    from dreamlift.priors.ip_adapter import ip_adapter, is_ip_adapter
     from dreamlift.priors.latent import Latent
     from dreamlift.priors.loras import merge_lora
     from dreamlift.priors.original import is_checkpoint, single_file
 
-    if is_checkpoint(changes[0]) and kind(folder) == "StableDiffusionPipeline":
+    if nets:
+        prior = controlnet(folder, nets[0], device=device, dtype=dtype)
+    elif is_checkpoint(changes[0]) and kind(folder) == "StableDiffusionPipeline":
         prior = single_file(changes.pop(0), folder, device=device, dtype=dtype)
     else:
         prior = _load(folder, device, dtype, picture)
-    for file in changes:
+    for file in sorted(changes, key=is_ip_adapter):  # a LoRA is merged into the plain network
         if is_checkpoint(file) or not isinstance(prior, Latent):
             raise ValueError(
                 f"{file} cannot change this kind of model; a LoRA can, of Stable Diffusion."
             )
-        merge_lora(prior, file)
+        if is_ip_adapter(file):
+            ip_adapter(prior, file, picture)
+        else:
+            merge_lora(prior, file)
     return prior
 
 
@@ -205,6 +238,26 @@ def _load(
             from dreamlift.priors.pix2pix import instruct_pix2pix
 
             return instruct_pix2pix(folder, picture, device=device, dtype=dtype)
+        case "StableDiffusionDepth2ImgPipeline":
+            from dreamlift.priors.depth import stable_diffusion_depth
+
+            return stable_diffusion_depth(folder, device=device, dtype=dtype)
+        case "StableDiffusionControlNetPipeline":
+            from dreamlift.priors.controlnet import controlnet
+
+            return controlnet(folder, device=device, dtype=dtype)
+        case "PixArtAlphaPipeline" | "PixArtSigmaPipeline":
+            from dreamlift.priors.pixart import pixart
+
+            return pixart(folder, device=device, dtype=dtype)
+        case "IFSuperResolutionPipeline":
+            from dreamlift.priors.superres import super_resolution
+
+            return super_resolution(folder, device=device, dtype=dtype)
+        case "MVDreamPipeline":
+            from dreamlift.priors.mvdream import mvdream
+
+            return mvdream(folder, device=device, dtype=dtype)
         case "StableDiffusionXLPipeline":
             from dreamlift.priors.sdxl import sdxl
 

@@ -5,13 +5,13 @@ Dreamlift's own shipped weights and DeepFloyd IF's first stage are such folders:
 """
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras
@@ -86,6 +86,12 @@ def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 9"]:
     return torch.stack([*first, *(f(k * az) for k in (2, 4) for f in (torch.sin, torch.cos))], -1)
 
 
+def counted(mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]]) -> Bool[Tensor, "b n"]:
+    """Which tokens count of sentences mixed: where any with a share in it has one."""
+    masks = [(w.to(e["tokens"])[:, None] > 0) & e["mask"].bool() for e, w in mix]
+    return torch.stack(masks).any(0)
+
+
 def resize(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size size"]:
     """Square pictures on another grid: areas averaged when shrinking, bilinear when growing."""
     h, w = x.shape[-2:]
@@ -115,18 +121,20 @@ class Pixel:
         dtype: torch.dtype = torch.float32,
         clock: float = 999.0,
         cameras: Literal["always", "named", "never"] = "named",
+        sight: Callable[[Shot], Condition] | None = None,
     ) -> None:
         """The network is frozen in place, cast to `dtype`, and reads t as `clock` times t.
 
         A table's entry it reads as a whole number.
         `cameras`: whether a network that knows them is told the cameras always, for every prompt
-        but the null one, or never.
+        but the null one, or never. `sight`: what it is told of a shot under every prompt, pictures
+        "beside" z and the "level" of their noise (superres.py).
         """
         # torch's own `to`: that of diffusers warns of layers which this class does not have.
         network = cast(nn.Module, unet).requires_grad_(False).eval()
         self.network = nn.Module.to(network, dtype)
         nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
-        self.text = text
+        self.text, self.sight = text, sight
         self.schedule = schedule
         self.prediction: Prediction = prediction
         self.dtype = dtype
@@ -172,8 +180,7 @@ class Pixel:
         tokens = torch.stack([w[..., None] * e["tokens"] for e, w in parts]).sum(0)
         told: dict[str, Tensor] = {"tokens": tokens}
         if "mask" in parts[0][0]:
-            masks = [(w > 0) & e["mask"].bool() for e, w in parts]
-            told["mask"] = torch.stack(masks).any(0)
+            told["mask"] = counted(mix)
         if self.sees_cameras:
             numbers = camera_numbers(shot.cameras).to(tokens)
             share = {
@@ -182,7 +189,7 @@ class Pixel:
                 "never": torch.zeros_like(numbers[:, :1]),
             }
             told["camera"] = share[self.cameras] * numbers
-        return told
+        return told if self.sight is None else {**told, **self.sight(shot)}
 
     def predict(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
@@ -195,11 +202,12 @@ class Pixel:
         clock = self.clock * t
         if isinstance(self.schedule, Table):
             clock = clock.round()
+        z = z_t.to(self.dtype).repeat(n, 1, 1, 1)
         out = self.network(
-            z_t.to(self.dtype).repeat(n, 1, 1, 1),
+            torch.cat([z, told["beside"].to(z)], 1) if "beside" in told else z,
             clock.repeat(n),
-            told["tokens"].to(self.dtype),
-            class_labels=told["camera"].to(self.dtype) if "camera" in told else None,
+            told["tokens"].to(z),
+            class_labels=told["camera"].to(z) if "camera" in told else told.get("level"),
             timestep_cond=told.get("pose"),  # only a student has a network for it (priors.lora)
             encoder_attention_mask=told.get("mask"),
             return_dict=False,

@@ -17,7 +17,7 @@ from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.latent import Latent, load_unet
 from dreamlift.priors.parts import network, settings
 from dreamlift.priors.pixel import best_dtype
-from dreamlift.priors.told import Sentences
+from dreamlift.priors.told import Sentences, likeness
 from dreamlift.priors.vae import load_vae
 
 
@@ -59,7 +59,7 @@ class AskXL:
             time,
             told["tokens"].to(z),
             timestep_cond=beside_time(network, z, told, self.scale),
-            added_cond_kwargs=added,
+            added_cond_kwargs={**added, **(likeness(told, z) or {})},
             return_dict=False,
         )[0]
 

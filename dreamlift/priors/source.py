@@ -4,7 +4,7 @@ A prior is "embedded", a short name or id of other people's models (homes.py), o
 folder: one like the embedded prior's (unet/, scheduler/, tower/ and vocabulary.json), or a pipeline
 in the diffusers layout (model_index.json), which reads any words. "+FILE.safetensors" after one of
 the latter changes it by a LoRA, or gives it other weights; "+PICTURE.png" is what a prior is told
-that wants a picture beside the words.
+that wants a picture beside the words, "+FOLDER" a ControlNet.
 """
 
 import hashlib
@@ -74,6 +74,11 @@ class Source:
                 raise BadInput(
                     f"The prior {self.name} turns a picture and reads no words. Choose a "
                     "text-to-image prior for a sentence."
+                )
+            if pipelines.kind(self.folder) in pipelines.TOGETHER:
+                raise BadInput(
+                    f"The prior {self.name} denoises four views of an object at once, which no "
+                    "recipe draws yet. It can be followed from Python (docs/priors.md)."
                 )
             try:
                 pipelines.refuse_files(self.folder, _files(self.name))
@@ -203,10 +208,11 @@ def _files(name: str) -> tuple[Path, ...]:
     """The files that change a prior. Raises BadInput where one is not there."""
     _, files = borrowed(name)
     for file in files:
-        if not (file.is_file() and file.suffix.lower() in (".safetensors", *pipelines.PICTURES)):
+        known = file.suffix.lower() in (".safetensors", *pipelines.PICTURES)
+        if not (known if file.is_file() else (file / "config.json").is_file()):
             raise BadInput(
-                f"{file} is no .safetensors file. After + name a LoRA, a checkpoint or an adapter, "
-                "or a picture where the prior wants one."
+                f"{file} is no .safetensors file. After + name a LoRA, a checkpoint, the folder of "
+                "a ControlNet, or a picture where the prior wants one."
             )
     return files
 
@@ -250,8 +256,9 @@ def hashed(folder: Path, patterns: Sequence[str], files: Sequence[Path] = ()) ->
         for block in _pieces(path):
             digest.update(block)
     for file in files:
-        for block in _pieces(file):
-            digest.update(block)
+        for part in sorted(file.iterdir()) if file.is_dir() else [file]:
+            for block in _pieces(part):
+                digest.update(block)
     return digest.hexdigest()[:16]
 
 

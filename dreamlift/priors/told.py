@@ -10,7 +10,7 @@ from torch import Tensor
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.priors.encoders import Later
-from dreamlift.priors.pixel import TextEncoder
+from dreamlift.priors.pixel import TextEncoder, counted
 from dreamlift.scene import Rendering, Shot
 
 Pictured: TypeAlias = Callable[[Prompt], Embedding]
@@ -56,8 +56,15 @@ class Sentences:
         self, mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]], shot: Shot
     ) -> Condition:
         """All that was embedded, interpolated, and what is told of the shot."""
-        told = {key: weighted(mix, key) for key in mix[0][0]}
+        told = {key: weighted(mix, key) for key in mix[0][0] if key != "mask"}
+        if "mask" in mix[0][0]:
+            told["mask"] = counted(mix)
         return told if self.sight is None else {**told, **self.sight(shot)}
+
+
+def likeness(told: Condition, z: Tensor) -> dict[str, list[Tensor]] | None:
+    """What a UNet with an IP-Adapter (ip_adapter.py) is told besides: each sample's one picture."""
+    return {"image_embeds": [told["likeness"][:, None].to(z)]} if "likeness" in told else None
 
 
 def changeable(tells: Tells) -> TextEncoder | None:

@@ -9,21 +9,17 @@ Four choices explain most differences between implementations:
     CFG scale       100 (Imagen)                                `scale`, clean sample clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed from `t_start` to `t_end`
-    cameras         elevation -10 to 90, distance 1 to 1.5,     views.Views, which the prior was
-                    focal .7 to 1.35, jittered                  trained on
+    cameras         elevation -10 to 90, distance 1 to 1.5      views.Views, as in its training
 
-Also in the paper: 15,000 steps of batch 4, Shampoo with a rate of 1e-4, an MLP over integrated
-encodings, a compact blob to start from, albedo only for the first 1,000 steps, then 75 % shaded,
-half of them textureless; orientation weight 1e-4 to 1e-2, opacity 1e-3 to 5e-3 (its reduction is
-a mean where score distillation's is a sum; ours are mean weights too, re-tuned).
+Also in the paper: Shampoo at a rate of 1e-4, an MLP over integrated encodings, other weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
@@ -67,6 +63,8 @@ class DreamFusion:
     """Adam's rate at the first and at the last step."""
     albedo_first: float = 0.15
     """Share of the steps without any light, at the start (1,000 of 15,000 in the paper)."""
+    shares: tuple[float, float, float] = (0.35, 0.45, 0.20)
+    """Of pictures without light, lit, and textureless, later (1/4, 3/8, 3/8 in the paper)."""
     orientation: float = 10.0
     """Weight, at the end, of the penalty on visible surfaces that face away."""
     opacity: float = 5.0
@@ -78,15 +76,18 @@ class DreamFusion:
     samples: int = 48
     """Samples along the diameter of the scene's ball."""
 
+    def __post_init__(self) -> None:
+        Views(shares=self.shares)  # refuses what are no shares
+
     def full(self) -> "DreamFusion":
         """More steps, of two views each."""
         return replace(self, steps=1500, batch=2, samples=64)
 
     def paper(self) -> "DreamFusion":
         """The paper's own numbers, as far as they are numbers here; for large priors."""
-        t = (0.02, 0.98)
         more = replace(self, steps=15_000, batch=4, scale=100.0, clamp=False, init="blob")
-        return replace(more, t_start=t, t_end=t, lr=(0.01, 0.001), albedo_first=1 / 15)
+        more = replace(more, albedo_first=1 / 15, shares=(0.25, 0.375, 0.375))
+        return replace(more, t_start=(0.02, 0.98), t_end=(0.02, 0.98), lr=(0.01, 0.001))
 
     def scene(self) -> Field:
         """The field before the first step."""
@@ -118,6 +119,7 @@ class DreamFusion:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        keep: Mapping[str, Checkpointable] | None = None,
     ) -> Field:
         """The same with any guidance of z: other papers change nothing else."""
         scene = self.scene().to(device)
@@ -133,15 +135,16 @@ class DreamFusion:
                 terms["orientation"] = weight * view.aux.orientation.mean()
             return terms
 
-        optimizer = torch.optim.Adam(scene.parameters(), lr=self.lr[0], fused=True)
+        views = Views(shares=self.shares)
         stage = Stage(
             scene,
-            Views().course(self.batch, size=self.size, albedo_first=self.albedo_first),
+            views.course(self.batch, size=self.size, albedo_first=self.albedo_first),
             objective,
-            optimizer,
+            torch.optim.Adam(scene.parameters(), lr=self.lr[0], fused=True),
             self.steps,
             seed=self.seed,
             rates=lambda step: {"all": exponential(step.progress, *self.lr)},
+            keep=keep or {},
         )
         fit(stage, run, observers)
         return scene

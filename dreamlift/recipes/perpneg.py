@@ -22,7 +22,7 @@ import torch
 
 from dreamlift.fit import Observer
 from dreamlift.guidance.perpneg import PerpNeg as Across
-from dreamlift.guidance.perpneg import unlike
+from dreamlift.guidance.perpneg import Strength, unlike
 from dreamlift.guidance.prompts import Sentence, about, sided
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Annealed
@@ -84,8 +84,10 @@ class PerpNeg:
         """Make the field, or load it where the run has it."""
         y, null = about(prior, self.prompt, interpolate=True), Sentence(prior, "")
         bare = sided(untextured(self.prompt))
-        others = unlike(prior, sided(self.prompt), untextured=bare, strength=self.strength)
+        firm = Strength(self.strength)
+        others = unlike(prior, sided(self.prompt), untextured=bare, strength=firm)
         clamp = 1.0 if self.clamp else None
         score = Across(prior, y, null, others, self.scale, clamp)
         sds = SDS(score, Annealed(self.t_start, self.t_end))
-        return self.field().follow(sds, run, prior, observers, device=device)
+        kept = {"strength": firm}
+        return self.field().follow(sds, run, prior, observers, device=device, keep=kept)

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.cameras import Cameras
 from dreamlift.fit import Observer, Stage, Terms, fit
 from dreamlift.posed import Posed, pixels
 from dreamlift.render.volume import RayIntegrals
@@ -26,25 +24,10 @@ from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.background import Environment
 from dreamlift.scenes.field import Field
+from dreamlift.scenes.rebuilt import Rebuilt
 from dreamlift.step import Step, exponential
 
 Behind: TypeAlias = Literal["auto", "random", "learned", "black"]
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """What was made of photographs: a field, and what stands behind it."""
-
-    field: Field
-    behind: Environment | None  # None: nothing, alpha tells where
-
-    @torch.no_grad()
-    def picture(self, cameras: Cameras, *, empty: float = 1.0) -> Float[Tensor, "b h w 3"]:
-        """What cameras see, before what was learned to stand behind, or else an `empty` grey."""
-        view = self.field.render(Shot(cameras))
-        if self.behind is None:
-            return view.over(view.color.new_full((1, 1, 1, 3), empty)).clamp(0, 1)
-        return view.over(self.behind(cameras.rays()[1])).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ class Reconstruct:
         last = max(self.steps - each * len(sizes), 1)
         return *((size, each) for size in sizes), (self.resolution, last)
 
-    def start(self, posed: Posed) -> Rebuilt:
+    def start(self, posed: Posed) -> Rebuilt[Field]:
         """What there is before the first step."""
         size = self.stages()[0][0]
         field = Field(resolution=size, samples=self.samples * (size - 1) // (self.resolution - 1))
@@ -95,16 +78,14 @@ class Reconstruct:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
-    ) -> Rebuilt:
+    ) -> Rebuilt[Field]:
         """Make the field, or load it where the run has it, without the held-out photographs."""
         learned = posed.some(~posed.held_out)
-        made = self.start(posed)
-        behind = None if made.behind is None else made.behind.to(device)
-        made = Rebuilt(made.field.to(device), behind)
+        made = self.start(posed).to(device)
         done = 0
         for size, steps in self.stages():
             if done:
-                made = Rebuilt(made.field.finer(), behind)
+                made = Rebuilt(made.scene.finer(), made.behind)
             first, last = (exponential(at / self.steps, *self.lr) for at in (done, done + steps))
             rays = self.rays if size == self.resolution else self.rays // 2
             fit(self.stage(made, learned, steps, rays, (first, last)), run / f"{size}", observers)
@@ -112,10 +93,10 @@ class Reconstruct:
         return made
 
     def stage(
-        self, made: Rebuilt, posed: Posed, steps: int, rays: int, lr: tuple[float, float]
+        self, made: Rebuilt[Field], posed: Posed, steps: int, rays: int, lr: tuple[float, float]
     ) -> Stage[RayIntegrals]:
         """The fit of one grid."""
-        device = next(made.field.parameters()).device
+        device = next(made.scene.parameters()).device
         draw = pixels(posed, device)
         random = made.behind is None and self.background != "black"
         truth: list[Tensor] = []  # of the step's rays: colour times alpha, and alpha
@@ -132,13 +113,13 @@ class Reconstruct:
             behind = back if made.behind is None else made.behind(shot.cameras.rays()[1])
             return {"mse": (view.over(behind) - color - (1 - alpha) * back).square().mean()}
 
-        groups = [{"params": made.field.parameters(), "name": "field", "lr": lr[0]}]
+        groups = [{"params": made.scene.parameters(), "name": "field", "lr": lr[0]}]
         if made.behind is not None:
             groups.append({"params": made.behind.parameters(), "name": "behind", "lr": 3e-3})
         # Most of a grid has tiny gradients, and they count (instant-ngp).
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=True)
         return Stage(
-            made.field,
+            made.scene,
             shots,
             objective,
             optimizer,

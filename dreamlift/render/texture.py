@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 from dreamlift.render.raster import Raster
 
 

@@ -1,11 +1,12 @@
 """A radiance field: density and albedo everywhere in a ball, seen by volume rendering.
 
 phi is a dense grid of three nested levels (fast: seconds to a shape), or a small network on
-frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1).
+frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1), or on a hash encoding, as in
+Instant-NGP (arXiv:2201.05989).
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, final
+from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dreamlift.render.encoding import frequencies, network
-from dreamlift.render.grid import density_of, halve, lookup, raw_of, vertices
+from dreamlift.render.grid import HALF, density_of, halve, lookup, raw_of, vertices
+from dreamlift.render.hashgrid import Layout, encode
 from dreamlift.render.occupancy import decay, occupancy
 from dreamlift.render.volume import (
     BALL,
@@ -33,6 +35,8 @@ from dreamlift.step import Step
 
 Init: TypeAlias = Literal["fog", "blob"]
 
+HASH = Layout(levels=12, log_size=17, growth=(512 / 16) ** (1 / 11))
+"""Up to 512 vertices a side, a quarter of the paper's table."""
 REFRESH = 16
 """Steps between two looks at which cells are empty."""
 
@@ -60,22 +64,30 @@ def initial_density(
 class Grid(nn.Module):
     """Levels of vertices, each twice as fine as the one before, that are added up."""
 
-    def __init__(self, resolution: int, raw: Callable[[Points], Tensor], levels: int = 3) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        raw: Callable[[Points], Tensor],
+        levels: int = 3,
+        *,
+        channels: int = 3,
+    ) -> None:
         super().__init__()
         finest = vertices(resolution).flatten(0, 2)
-        values = torch.cat([raw(finest)[:, None], torch.zeros_like(finest)], -1)
+        values = torch.cat([raw(finest)[:, None], finest.new_zeros(len(finest), channels)], -1)
         sides = [(resolution - 1) // 2**k + 1 for k in range(levels)]
-        self.levels = nn.ParameterList(torch.zeros(n, n, n, 4) for n in reversed(sides))
-        self.levels[-1] = nn.Parameter(values.reshape(resolution, resolution, resolution, 4))
+        self.levels = nn.ParameterList(torch.zeros(n, n, n, 1 + channels) for n in reversed(sides))
+        self.levels[-1] = nn.Parameter(values.reshape(resolution, resolution, resolution, -1))
 
-    def dense(self) -> Float[Tensor, "x y z 4"]:
-        """The sum of the levels on the finest vertices: raw density, three colour logits."""
+    def dense(self) -> Float[Tensor, "x y z c"]:
+        """The sum of the levels on the finest vertices: raw density, three colour logits (or as
+        many other channels as were asked for)."""
         total = self.levels[0]
         for finer in list(self.levels)[1:]:
             total = halve(total) + finer
         return total
 
-    def forward(self, points: Points) -> Float[Tensor, "n 4"]:
+    def forward(self, points: Points) -> Float[Tensor, "n c"]:
         return lookup(self.dense(), points)
 
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
@@ -102,9 +114,44 @@ class Frequencies(nn.Module):
 
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
         """The greatest raw density at the corners of each cell."""
-        corners = vertices(cells + 1, device=next(self.parameters()).device)
-        raw = self(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
-        return F.max_pool3d(raw, 2, 1)[0, 0]
+        return _at_corners(self, cells)
+
+
+class Hashed(nn.Module):
+    """A small network on a hash encoding of the position, added to the initial field."""
+
+    def __init__(
+        self, raw: Callable[[Points], Tensor], rng: torch.Generator, layout: Layout = HASH
+    ) -> None:
+        super().__init__()
+        self.raw = raw
+        self.layout = layout
+        drawn = torch.rand(layout.starts[-1], layout.features, generator=rng, device=rng.device)
+        self.table = nn.Parameter(1e-4 * (2 * drawn - 1))
+        self.network = network((layout.levels * layout.features, 64, 4), rng)
+
+    def forward(self, points: Points) -> Float[Tensor, "n 4"]:
+        unit = (points / (2 * HALF) + 0.5).clamp(0, 1)
+        values = self.network(encode(self.table, unit, self.layout))
+        return torch.cat([values[:, :1] + self.raw(points)[:, None], values[:, 1:]], -1)
+
+    def densest(self, cells: int) -> Float[Tensor, "n n n"]:
+        """The greatest raw density at the corners of each cell."""
+        return _at_corners(self, cells)
+
+
+def _at_corners(body: Frequencies | Hashed, cells: int) -> Float[Tensor, "n n n"]:
+    corners = vertices(cells + 1, device=next(body.parameters()).device)
+    raw = body(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
+    return F.max_pool3d(raw, 2, 1)[0, 0]
+
+
+@runtime_checkable
+class Occupied(Protocol):
+    """What knows which of its cells are empty."""
+
+    seen: Float[Tensor, "n n n"]
+    occupied: Bool[Tensor, "n n n"]
 
 
 def rays_of(shot: Shot, samples: int, rng: torch.Generator | None) -> Rays:
@@ -141,7 +188,7 @@ class Field(Scene[RayIntegrals]):
     def __init__(
         self,
         *,
-        body: Literal["grid", "frequencies"] = "grid",
+        body: Literal["grid", "frequencies", "hash"] = "grid",
         init: Init = "fog",
         optical_depth: float = 3.0,
         normals: Literal["finite", "analytic"] = "finite",
@@ -163,7 +210,10 @@ class Field(Scene[RayIntegrals]):
             return raw_of(initial_density(points, init, optical_depth))
 
         rng = rng or torch.Generator().manual_seed(0)
-        self.body = Grid(resolution, raw, levels) if body == "grid" else Frequencies(raw, rng)
+        if body == "grid":
+            self.body = Grid(resolution, raw, levels)
+        else:
+            self.body = Frequencies(raw, rng) if body == "frequencies" else Hashed(raw, rng)
         self.normals: Literal["finite", "analytic"] = normals
         self.samples = samples
         self.register_buffer("seen", torch.zeros(32, 32, 32))
@@ -174,14 +224,33 @@ class Field(Scene[RayIntegrals]):
         if not isinstance(self.body, Grid):
             raise ValueError("Only a grid has a finer one; this field is a network.")
         dense = halve(self.body.dense().detach())
-        field = Field(
-            normals=self.normals, samples=2 * self.samples, resolution=len(dense), levels=1
-        ).to(dense.device)
-        with torch.no_grad():
-            field.get_parameter("body.levels.0").copy_(dense)
-            field.seen.copy_(self.seen)
-            field.occupied.copy_(self.occupied)
+        return Field.of(dense, self, samples=2 * self.samples, normals=self.normals)
+
+    @staticmethod
+    @torch.no_grad()
+    def of(
+        dense: Float[Tensor, "n n n 4"],
+        like: "Occupied",
+        *,
+        samples: int,
+        normals: Literal["finite", "analytic"] = "finite",
+    ) -> "Field":
+        """One level of these raw densities and colour logits, its empty cells those of `like`."""
+        field = Field(normals=normals, samples=samples, resolution=len(dense), levels=1)
+        field = field.to(dense.device)
+        field.get_parameter("body.levels.0").copy_(dense)
+        field.seen.copy_(like.seen)
+        field.occupied.copy_(like.occupied)
         return field
+
+    def revive(self) -> None:
+        """Begin again in place: a grid as DreamFusion's blob, a network as it was drawn."""
+        if isinstance(self.body, Grid):
+            n, levels = len(self.body.dense()), len(self.body.levels)
+            fresh = Field(init="blob", resolution=n, levels=levels)
+        else:
+            fresh = Field(body="hash" if isinstance(self.body, Hashed) else "frequencies")
+        self.load_state_dict(fresh.state_dict())
 
     def dense(self, resolution: int = 65) -> Float[Tensor, "x y z 4"]:
         """Raw density and colour logits on a grid (render/grid.py): its own, where it is one."""

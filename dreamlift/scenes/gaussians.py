@@ -99,6 +99,12 @@ class Cloud(Scene[Splats]):
             self.means, self.quaternions, self.log_scales, self.opacity_logits, harmonics
         )
 
+    def revive(self) -> None:
+        """Begin again, as many Gaussians (1,000 or more) that are grey and in a ball."""
+        count, degree = max(len(self), 1000), degree_of(1 + self.rest.shape[1])
+        blob = in_ball(count, torch.Generator().manual_seed(0), degree=degree)
+        self.load_state_dict(Cloud(blob, degree_every=self.degree_every).state_dict())
+
     @property
     def bounds(self) -> Float[Tensor, "2 3"]:
         """Two corners of a box that holds the means, in world units."""

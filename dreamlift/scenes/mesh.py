@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.geometry.mesh import Material, Surface, face_cross, tangents, vertex_normals
-from dreamlift.geometry.uv import sample
+from dreamlift.geometry.texels import sample
 from dreamlift.io.meshes import read_mesh
 from dreamlift.lights import shade
 from dreamlift.render.environment import Environment, shade_environment, to_linear, to_srgb

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dreamlift.scene import Aux, Rendering, Scene, Shot
+from dreamlift.scene import Aux, Rendering, Revivable, Scene, Shot
 from dreamlift.step import Step
 
 Who: TypeAlias = Literal["one", "all"]
@@ -49,6 +49,12 @@ class Particles(Scene[tuple[Part[Aux], ...]]):
     def __getitem__(self, particle: int) -> Scene[Aux]:
         """One of the scenes, to be shown, exported or gone on with alone."""
         return self._scenes[particle]
+
+    def revive(self) -> None:
+        """Each begins again, where it can."""
+        for scene in self._scenes:
+            if isinstance(scene, Revivable):
+                scene.revive()
 
     def render(
         self, shot: Shot, *, rng: torch.Generator | None = None

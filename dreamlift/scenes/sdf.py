@@ -28,7 +28,7 @@ from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.field import REFRESH, Frequencies, Grid, pictured, rays_of
 from dreamlift.step import Step, exponential
 
-UNIT = 0.1
+UNIT = 0.03
 """World units of a depth whose number in phi is 1: so that one learning rate does for it and for
 the logits of colours."""
 
