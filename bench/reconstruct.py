@@ -24,7 +24,7 @@ from bench import chart, plain_nerf
 from dreamlift import memory
 from dreamlift.fit import Moment
 from dreamlift.io.atomic import atomic
-from dreamlift.metrics import psnr, ssim
+from dreamlift.likeness import psnr, ssim
 from dreamlift.photographs import develop, read_album
 from dreamlift.posed import Posed
 from dreamlift.recipes.reconstruct import Reconstruct

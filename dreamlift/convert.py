@@ -4,7 +4,7 @@
                                              of a field of distances, at their zero level
     Gaussians -> volume     geometry.voxels.voxelise
     Gaussians -> mesh       of_gaussians     cut where half of the light no longer arrives, baked
-    DMTet     -> mesh       of_tetrahedra
+    DMTet     -> mesh       textured
     mesh      -> Gaussians  scenes.gaussians.from_mesh
     mesh      -> SDF        distances        of any points, render/distance.py
     SDF       -> mesh       zero_level       and geometry.tets.marching_tets, differentiably
@@ -34,7 +34,6 @@ from dreamlift.geometry.mesh import Surface, area, components, select, simplify,
 from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
 from dreamlift.geometry.voxels import Distances, Volume, Voxels, buried, voxelise
 from dreamlift.render.distance import signed_distance
-from dreamlift.scenes.tetrahedra import Tetrahedra
 
 CHUNK = 1 << 18
 """Points that a volume is asked about at once."""
@@ -202,9 +201,14 @@ def painted(
 
 
 @torch.no_grad()
-def of_tetrahedra(scene: Tetrahedra, finish: Finish) -> Surface:
-    """The mesh in tetrahedra, without its specks, simplified, its colours as a texture."""
-    vertices, faces = (x.cpu() for x in scene.cut())
+def textured(
+    vertices: Float[Tensor, "n 3"],
+    faces: Int[Tensor, "m 3"],
+    color: Callable[[Float[Tensor, "k 3"]], Float[Tensor, "k 3"]],
+    finish: Finish,
+) -> Surface:
+    """A cut surface without its specks, simplified, and a texture of the colours at its points."""
+    vertices, faces = vertices.detach().cpu(), faces.cpu()
     piece = components(faces, len(vertices))
     share = torch.zeros(int(piece.max()) + 1).index_add(0, piece, area(vertices, faces))
     vertices, faces = select(vertices, faces, (share > SPECK * share.sum())[piece])
@@ -212,9 +216,7 @@ def of_tetrahedra(scene: Tetrahedra, finish: Finish) -> Surface:
     flat = unwrap(vertices, faces, size=finish.texture)
     normals = vertex_normals(vertices, faces)[flat.source]
     vertices = vertices[flat.source]
-    texture = painted(
-        flat, vertices, finish.texture, lambda at: scene.albedo(at.to(scene.logits)).cpu()
-    )
+    texture = painted(flat, vertices, finish.texture, lambda at: color(at).cpu())
     return Surface(
         vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
     )

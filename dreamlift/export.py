@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
-from dreamlift.convert import Finish, extract, of_gaussians, of_tetrahedra
+from dreamlift.convert import Finish, extract, of_gaussians, textured
 from dreamlift.errors import BadInput
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface, bounds, pieces
@@ -243,7 +243,7 @@ def write(
 def bring_out(scene: Exportable, finish: Finish) -> tuple[tuple[Surface, ...], Report]:
     """The mesh of a scene, and what is to be said of it."""
     if isinstance(scene, Tetrahedra):
-        scene = PliableMesh(of_tetrahedra(scene, finish))
+        scene = PliableMesh(textured(*scene.cut(), scene.albedo, finish))
     if isinstance(scene, Mesh | PliableMesh):
         parts = scene.surfaces() if isinstance(scene, Mesh) else (scene.surface(),)
         parts = tuple(_part_on_cpu(part) for part in parts)

@@ -17,7 +17,7 @@ LAYERS = tuple(
         "errors step memory diffusion schedules grammar words phrases geometry io weights",
         "cameras lights",
         "scene prior views captures posed photographs render",
-        "scenes priors guidance toybox run metrics",
+        "scenes priors guidance toybox run likeness metrics",
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
@@ -283,7 +283,7 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"render.raster": 2000, "io.meshes": 750}
+FURTHER = {"convert": 2000, "io.meshes": 750}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
 becomes one; and other people's mesh files, to be read."""
 

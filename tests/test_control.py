@@ -127,6 +127,9 @@ def test_what_cannot_be_drawn_is_told() -> None:
     flat = Rendering(torch.rand(1, 8, 8, 3, generator=rng(1)), torch.ones(1, 8, 8, 1), None)
     with pytest.raises(BadInput, match="this scene shows neither"):
         drawn("normal", Shot(cameras, seen=flat), 8)
+    latents = Rendering(torch.zeros(1, 8, 8, 4), torch.ones(1, 8, 8, 1), None)
+    with pytest.raises(BadInput, match="this scene shows latents"):
+        drawn("canny", Shot(cameras, seen=latents), 8)
     empty = Rendering(torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8, 1), None,
                       torch.zeros(1, 8, 8, 1))  # fmt: skip
     nothing = drawn("depth", Shot(cameras, seen=empty), 8)

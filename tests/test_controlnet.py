@@ -143,7 +143,10 @@ def test_what_a_controlnet_is_shown_is_in_its_name_or_its_config(
     for name, kind in (("control_v11p_sd15_canny", "canny"), ("sd15_normalbae", "normal")):
         shutil.copytree(tiny[0] / "control" / "controlnet", tmp_path / name)
         assert kind_of(tmp_path / name) == kind
-    mute = tmp_path / "seg"
+    cache = tmp_path / "models--lllyasviel--sd-controlnet-depth" / "snapshots" / "abc"
+    shutil.copytree(tiny[0] / "control", cache)
+    assert kind_of(cache / "controlnet") == "depth"
+    mute = tmp_path / "depth-of-folders" / "seg"
     shutil.copytree(tiny[0] / "control" / "controlnet", mute)
     with pytest.raises(ValueError, match="does not say what it is shown. Name the folder with"):
         kind_of(mute)

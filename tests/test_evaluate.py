@@ -16,7 +16,7 @@ from dreamlift.geometry.mesh import Surface
 from dreamlift.grammar import parse
 from dreamlift.io.gltf import write_glb
 from dreamlift.learn import judge as learned
-from dreamlift.metrics import psnr
+from dreamlift.likeness import psnr
 from dreamlift.prior import Aligner
 from dreamlift.priors.oracle import Oracle
 from dreamlift.scene import Shot

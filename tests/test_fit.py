@@ -13,7 +13,7 @@ import torch
 from tiny import Picture, Tiny, bits
 
 from dreamlift.errors import BadInput
-from dreamlift.fit import Moment, Stage, fit, on_white
+from dreamlift.fit import Moment, Stage, Terms, fit, on_white
 from dreamlift.observers import log
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
@@ -201,3 +201,18 @@ def test_rates_of_unknown_groups_are_refused(run: Run) -> None:
 def test_on_white_is_the_picture_over_white() -> None:
     view = Rendering(torch.full((2, 4, 5, 3), 0.2), torch.full((2, 4, 5, 1), 0.3), None)
     torch.testing.assert_close(on_white(view), torch.full((2, 4, 5, 3), 0.9))
+
+
+def test_the_objective_is_told_what_the_scene_shows_now(run: Run) -> None:
+    """The very pictures of its view, without gradients: for priors that look at them."""
+    stage = Tiny(steps=2).stage()
+    told: list[Shot] = []
+
+    def objective(view: Rendering[None], shot: Shot, step: Step) -> Terms:
+        assert shot.seen is not None and shot.seen.depth is None
+        assert torch.equal(shot.seen.color, view.color) and not shot.seen.color.requires_grad
+        told.append(shot)
+        return stage.objective(view, shot, step)
+
+    fit(replace(stage, objective=objective), run)
+    assert len(told) == 2

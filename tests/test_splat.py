@@ -14,7 +14,7 @@ from dreamlift.cameras import Cameras
 from dreamlift.geometry.gaussians import Gaussians, covariances, harmonics_of, rotations, turned
 from dreamlift.io.images import load_image
 from dreamlift.lights import Light
-from dreamlift.metrics import psnr
+from dreamlift.likeness import psnr
 from dreamlift.render import splat
 from dreamlift.render.splat import composite, project
 

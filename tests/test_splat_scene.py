@@ -16,7 +16,7 @@ from dreamlift.geometry.gaussians import Gaussians, base_colors, rotations, spac
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.points import scatter
 from dreamlift.lights import Light
-from dreamlift.metrics import photometric, psnr
+from dreamlift.likeness import photometric, psnr
 from dreamlift.render.splat import Splats
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot

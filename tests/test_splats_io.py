@@ -17,7 +17,7 @@ from test_splat import golden
 from dreamlift.errors import BadInput
 from dreamlift.geometry.gaussians import Gaussians, base_colors, covariances, rotations, turned
 from dreamlift.io.splats import read_splats, write_splats
-from dreamlift.metrics import psnr
+from dreamlift.likeness import psnr
 from dreamlift.render.splat import composite, project
 
 FIELDS = ("means", "quaternions", "log_scales", "opacity_logits", "harmonics")

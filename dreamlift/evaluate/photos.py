@@ -18,7 +18,7 @@ from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.video import save_mp4
-from dreamlift.metrics import psnr, ssim
+from dreamlift.likeness import psnr, ssim
 from dreamlift.posed import Posed
 from dreamlift.scenes.background import Environment
 from dreamlift.scenes.field import Field

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras
 from dreamlift.errors import BadInput
-from dreamlift.priors.told import shown
+from dreamlift.priors.told import picture_shown, shown
 from dreamlift.scene import Rendering, Shot
 
 Kind: TypeAlias = Literal["depth", "normal", "canny"]
@@ -26,15 +26,15 @@ LOW, HIGH = 100 / 255, 200 / 255
 
 def drawn(kind: Kind, shot: Shot, size: int) -> Float[Tensor, "b 3 size size"]:
     """A control picture in [0, 1] of what the scene shows. Raises BadInput where it shows none."""
-    seen = shown(shot)
     match kind:
         case "depth":
-            return _resized(disparity(seen, shot.cameras), size).expand(-1, 3, -1, -1)
+            return _resized(disparity(shown(shot), shot.cameras), size).expand(-1, 3, -1, -1)
         case "normal":
-            return _resized(normals(seen, shot.cameras), size)
+            return _resized(normals(shown(shot), shot.cameras), size)
         case "canny":
-            edges = canny(_resized(seen.before(shot).permute(0, 3, 1, 2), size))
-            return edges[:, None].to(seen.color).expand(-1, 3, -1, -1)
+            picture = picture_shown(shot).permute(0, 3, 1, 2)
+            edges = canny(_resized(picture, size))
+            return edges[:, None].to(picture).expand(-1, 3, -1, -1)
 
 
 def _resized(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size size"]:

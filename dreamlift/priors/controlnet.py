@@ -28,7 +28,7 @@ Draw: TypeAlias = Callable[[Shot], Tensor]
 """A shot to pictures in [0, 1], (b 3 size size) at the model's native size."""
 KINDS: tuple[Kind, ...] = ("depth", "normal", "canny")
 KEY = "control"
-"""A key of ours in model_index.json or a ControlNet's config.json: what it is shown."""
+"""A key of ours in a ControlNet's config.json: what it is shown."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,11 @@ def kind_of(net: Path) -> Kind:
 
     Raises ValueError where neither says it.
     """
-    said = settings(net, "config.json").get(KEY)
-    for name in (said, *(part.name for part in (net, *net.parents))):
+    folder = net.parent if net.name == "controlnet" else net
+    names = [settings(net, "config.json").get(KEY), folder.name]
+    if folder.parent.name == "snapshots":  # of Hugging Face's cache
+        names.append(folder.parents[1].name)
+    for name in names:
         found: list[Kind] = [kind for kind in KINDS if str(name).count(kind)]
         if len(found) == 1:
             return found[0]

@@ -129,7 +129,7 @@ def mvdream(
     schedule, prediction = load_schedule(folder)
     vae, config = load_vae(folder, device), unet_settings(settings(folder, "unet/config.json"))
     make: Any = UNet2DConditionModel
-    unet = make(**config).to(dtype)
+    unet = make(**config)
     chosen = variant(folder / "unet") or ""
     state: dict[str, Tensor] = {}
     for file in (folder / "unet").glob("*.safetensors"):
@@ -144,5 +144,5 @@ def mvdream(
     unet.set_attn_processor(joint)
     tells = Sentences(load_clip_words(folder, dtype), sight=sight)
     size = int(config["sample_size"]) * vae.factor
-    made = placed(unet, device)
+    made = placed(unet, device, dtype)
     return Latent(made, ask_mvdream, vae, tells, schedule, prediction, size=size, views=VIEWS)

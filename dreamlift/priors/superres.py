@@ -19,7 +19,7 @@ from dreamlift.priors.deepfloyd import load_t5_words
 from dreamlift.priors.folder import from_folder, schedule_from_config
 from dreamlift.priors.parts import settings
 from dreamlift.priors.pixel import Pixel, best_dtype, resize
-from dreamlift.priors.told import shown
+from dreamlift.priors.told import picture_shown
 from dreamlift.scene import Shot
 
 Small: TypeAlias = Callable[[Shot], Tensor]
@@ -51,7 +51,7 @@ def super_resolution(
 
     def sight(shot: Shot) -> Condition:
         if small is None:
-            x = resize(shown(shot).before(shot).permute(0, 3, 1, 2), size // 4)
+            x = resize(picture_shown(shot).permute(0, 3, 1, 2), size // 4)
         else:
             x = small(shot)
         grown = F.interpolate(2 * x - 1, (size, size), mode="bilinear", align_corners=True)

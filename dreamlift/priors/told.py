@@ -88,6 +88,18 @@ def shown(shot: Shot) -> Rendering[None]:
     return shot.seen
 
 
+def picture_shown(shot: Shot) -> Float[Tensor, "b h w 3"]:
+    """What the scene shows before the shot's background. Raises BadInput where that is no colour
+    (a field of latents), or nothing."""
+    seen = shown(shot)
+    if seen.color.shape[-1] != 3:
+        raise BadInput(
+            "This prior is told a picture of what the scene shows, and this scene shows latents. "
+            "Choose a recipe whose scene has colours."
+        )
+    return seen.before(shot)
+
+
 def picture_of(
     prompt: Prompt, given: Float[Tensor, "h w 3"] | None
 ) -> Float[Tensor, "h w 3"] | None:

@@ -19,7 +19,7 @@ import torch
 
 from dreamlift.distil.seeds import FEWEST, anywhere, at_points, on_field
 from dreamlift.fit import Observer, Stage, Terms, fit
-from dreamlift.metrics import photometric
+from dreamlift.likeness import photometric
 from dreamlift.posed import Posed, spread, turns
 from dreamlift.recipes.reconstruct import Behind, Reconstruct
 from dreamlift.render.splat import Splats

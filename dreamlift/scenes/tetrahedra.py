@@ -75,8 +75,8 @@ class Tetrahedra(Scene[Cut]):
         return sign_changes(self.grid, self.sdf)
 
     def albedo(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """sRGB in [0, 1]."""
-        return lookup(self.logits, points)[:, 1:].sigmoid()
+        """sRGB in [0, 1], at points on any device."""
+        return lookup(self.logits, points.to(self.logits))[:, 1:].sigmoid()
 
     def surface(self) -> Surface:
         """The mesh as it is now, its colours at its vertices."""
