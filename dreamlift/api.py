@@ -93,9 +93,9 @@ class Request:
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
             remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
+            memory = str(config.pop("memory", ""))
             if type(remedies) is not bool or type(pilot) is not int:
                 raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
-            memory = str(config.pop("memory", ""))
             recipe = from_json(kind(name), config)
             followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(

@@ -47,7 +47,7 @@ FINISH = (128, 384)
 """Samples along the grid that the surface is cut from: those of the field, within these."""
 GROWTH = 1.4
 """Times as long as one of its first steps does a step of Gaussians take in the mean: they become
-more, and opaque (docs/log.md)."""
+more, and opaque. A guess: with --minutes a run ends somewhat sooner or later."""
 log = logging.getLogger("dreamlift")
 Metavar = tyro.conf.arg
 
