@@ -44,7 +44,7 @@ from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.recipes.latent_nerf import LatentNeRF
-from dreamlift.remedies import Hopeless, Remedies, told
+from dreamlift.remedies import Remedies, told
 from dreamlift.run import Run, run_folder
 from dreamlift.strips import Strips
 from dreamlift.within import loaded, plan_for
@@ -195,7 +195,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
         scene = begin(run, _piloted(run, request, begin))
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
-    except (DegenerateError, Hopeless) as error:
+    except DegenerateError as error:
         _write_report(run, {"degenerate": str(error)})
         raise
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ import torch
 
 from dreamlift.detectors import Finding, Look
 from dreamlift.fit import Amiss, Moment, Stage, Standing
+from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
 from dreamlift.run import CHECKPOINT, Run
 from dreamlift.scenes.revival import Revivable
@@ -45,10 +46,6 @@ class Firmer(Protocol):
 
 class Empty(Amiss):
     """The scene shows nothing from any side, and will not come back by itself."""
-
-
-class Hopeless(RuntimeError):
-    """A scene that was empty again after TIMES remedies."""
 
 
 class Remedies:
@@ -96,7 +93,7 @@ class Remedies:
             group["lr"] *= 2.0 ** self.count("numbers")
 
     def remedy(self, at: Standing, problem: Amiss) -> None:
-        """Go back, or raise: the problem, or `Hopeless`, where that was done TIMES before."""
+        """Go back, or raise, where that was done TIMES before: the problem, or DegenerateError."""
         empty = isinstance(problem, Empty)
         what = "empty" if empty else "numbers"
         if not self.good:
@@ -104,10 +101,11 @@ class Remedies:
         if self.count(what) == TIMES:
             if self.good["step"] > 0:
                 at.run.save({**self.good, "guards": [self.state_dict()]})
-            tried = f"{TIMES} remedies did not help."
-            raise (
-                Hopeless(f"{problem} {tried}") if empty else Amiss(str(problem), tried)
-            ) from problem
+            if empty:
+                raise DegenerateError(
+                    f"degenerate object: empty after {TIMES} remedies. {problem}"
+                ) from problem
+            raise Amiss(str(problem), f"{TIMES} remedies did not help.") from problem
         step, scene = at.done, at.stage.scene
         if empty and isinstance(scene, Revivable):
             scene.revive()

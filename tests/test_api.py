@@ -137,6 +137,7 @@ def test_an_empty_field_is_said_to_be_degenerate_and_leaves_no_mesh(words: Path)
         "config.json",
         "metrics.jsonl",
         "checkpoint.safetensors",
+        "remedies.json",
         "report.json",
     }
     run = Run(words.parent / "empty")

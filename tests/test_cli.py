@@ -136,7 +136,7 @@ BAD = {
     ),
     "no such device": (
         ("a cone", "--device", "tpu"),
-        "There is no device 'tpu'. Choose auto, cpu, cuda or cuda:N.\n",
+        "There is no device 'tpu'. Choose auto, cpu, mps, cuda or cuda:N.\n",
     ),
     "no prior": (
         ("a cone", "--prior", "nowhere"),
@@ -258,7 +258,9 @@ def test_a_degenerate_object_fails_in_a_sentence_and_leaves_the_traceback(
     ended = generate(dreamlift, *options)
     assert (ended.code, ended.out) == (1, [])
     last = ended.err.splitlines()[-1]
-    assert last.startswith("dreamlift: Failed: degenerate object: empty, nothing in it is half op")
+    assert last.startswith(
+        "dreamlift: Failed: degenerate object: empty after 3 remedies. The scene is "
+    )
     assert last.endswith("The traceback is in run/error.log.")
     assert "Traceback" not in ended.err
     assert "DegenerateError: degenerate object" in Path("run/error.log").read_text()
@@ -372,7 +374,7 @@ def test_help_comes_without_torch() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    commands = "generate,reconstruct,resume,evaluate,data,image,export,train,doctor"
+    commands = "generate,reconstruct,resume,evaluate,data,image,export,train,embed,doctor"
     assert commands in ran.stdout.decode()
 
 

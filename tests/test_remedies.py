@@ -17,13 +17,14 @@ from dreamlift.cameras import orbit
 from dreamlift.detectors import Examiner, Finding, Look
 from dreamlift.diffusion import Cosine, Schedule
 from dreamlift.fit import Paused, Stage, fit
+from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.guidance.perpneg import PerpNeg, Strength, unlike
 from dreamlift.guidance.prompts import Sentence, about, sided
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Uniform
 from dreamlift.observers import log
 from dreamlift.prior import Condition, Embedding, Prompt
-from dreamlift.remedies import FILE, TIMES, Hopeless, Remedies, told
+from dreamlift.remedies import FILE, TIMES, Remedies, told
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.field import Field
@@ -150,7 +151,7 @@ def test_an_empty_scene_begins_again_as_a_blob(tmp_path: Path) -> None:
 
 
 def test_a_scene_that_stays_empty_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(Hopeless, match="empty.*3 remedies did not help"):
+    with pytest.raises(DegenerateError, match="empty after 3 remedies"):
         fit(emptied(dead=True), Run(tmp_path), [Remedies(Examiner("a red ball"))])
     assert [what for what, _, _ in remedied(tmp_path)] == ["empty"] * TIMES
     fit(emptied(dead=True), Run(tmp_path / "let"), [Remedies(Examiner("a red ball"), act=False)])

@@ -250,4 +250,4 @@ def test_every_recipe_leaves_strips_and_keeps_its_bits(name: Name, tmp_path: Pat
     for key, value in alone.state_dict().items():
         assert torch.equal(value, watched.state_dict()[key]), key
     shown = [p.stem for p in (tmp_path / "with" / "previews").iterdir()]
-    assert len(shown) == (3 if name == "magic3d" else 2)
+    assert len(shown) == {"magic3d": 3, "gaussiandreamer": 4}.get(name, 2)
