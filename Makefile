@@ -1,5 +1,5 @@
 # make demo    an object from a sentence, in runs/demo     make test   everything that CI runs
-# make quick   most tests, in under a minute of one core    make slow   the long tests
+# make quick   most tests, in three minutes of one core      make slow   the long tests
 # make gpu     train the embedded models on a CUDA machine
 # Each makes .venv first if it is not there. On Linux without a GPU, a CPU wheel of torch that pip
 # can find (PIP_FIND_LINKS, or an extra index) is preferred over the much larger CUDA build.

@@ -89,8 +89,8 @@ def across(strength: float) -> Callable[[Prior, str], Score]:
 WAYS: Mapping[str, Way] = {
     "no words for sides": Way(silent),
     "words for sides": Way(worded),
+    "Perp-Neg, strength 0.5": Way(across(0.5)),
     "Perp-Neg, strength 2": Way(across(2.0)),
-    "Perp-Neg, strength 4": Way(across(4.0)),
     "words, and cameras told": Way(worded, cameras=True),
 }
 
