@@ -51,6 +51,8 @@ GROWTH = 1.4
 more, and opaque. A guess: with --minutes a run ends somewhat sooner or later."""
 EVERY = 10
 """Steps from one question to a CLIP to the next (DietNeRF's)."""
+PRESETS = {"draft": (129, 1500), "full": (193, 2000)}
+"""Resolution and steps of a field's."""
 SIDES = (64, 168)
 """Of the pictures that the embedded CLIP sees, and of those that others do, in pixels (theirs:
 DietNeRF's)."""
@@ -71,6 +73,8 @@ class Reconstruct:
     """Where the photographs are."""
     scene: Literal["field", "gaussians"] = "field"
     """What to make of them: a radiance field, or Gaussians (3D Gaussian splatting)."""
+    preset: Literal["draft", "full"] = "draft"
+    """Of a field: a grid of 129 vertices and 1,500 steps, or of 193 and 2,000."""
     downscale: int = 1
     """Work with photographs this many times smaller."""
     hold_out: int = 8
@@ -85,12 +89,12 @@ class Reconstruct:
     minutes: Annotated[float | None, Metavar(metavar="FLOAT")] = None
     """About how long to optimise: measured at the start and turned into steps, which are kept."""
     steps: Annotated[int | None, Metavar(metavar="INT")] = None
-    """How long to optimise where no minutes are given; by default 1,500 for a field, 3,000 for
+    """How long to optimise where no minutes are given; by default the preset's, 3,000 for
     Gaussians."""
     seed: int = 0
     """Every random draw follows from it."""
-    resolution: int = 129
-    """Of the field's grid, in vertices: one more than a multiple of 64."""
+    resolution: Annotated[int | None, Metavar(metavar="INT")] = None
+    """Of the field's grid, in vertices: one more than a multiple of 64; by default the preset's."""
     rays: int = 8192
     """Of a step of a field's."""
     gaussians: int = 20_000
@@ -129,6 +133,7 @@ class Reconstruct:
             "recipe": NAME,
             **{k: v for k, v in asdict(self).items() if k not in ("out", "folder", "device")},
             "folder": str(self.folder.resolve()),
+            **self.numbers(),
             "device": device,
             "clip": None if clip is None else asdict(clip),
             "data": digest(album),
@@ -140,12 +145,20 @@ class Reconstruct:
         with nullcontext() if used else alone(folder):
             return Run.create(folder, asked)
 
+    def numbers(self) -> dict[str, int | None]:
+        """Those that the preset decides, where they were not asked for."""
+        resolution, steps = PRESETS[self.preset]
+        return {
+            "resolution": self.resolution or resolution,
+            "steps": self.steps or (steps if self.scene == "field" else None),
+        }
+
     def _check(self) -> None:
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise BadInput(f"The {name} must be {least} to {most}; {value:g} was asked for.")
-        if self.resolution % 64 != 1:
+        if self.resolution is not None and self.resolution % 64 != 1:
             raise BadInput(
                 "The resolution must be one more than a multiple of 64, so that the coarse grid "
                 f"nests: 65, 129, 193 or 257; {self.resolution} was asked for."

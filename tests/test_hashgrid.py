@@ -12,6 +12,7 @@ from dreamlift.scene import Shot
 from dreamlift.scenes.field import REFRESH, Field, initial_density
 from dreamlift.scenes.hashed import SMALL as HASH
 from dreamlift.scenes.hashed import Hashed
+from dreamlift.scenes.restore import restored
 from dreamlift.step import Step
 
 SMALL = Layout(levels=3, features=2, log_size=5, coarsest=2, growth=2.0)
@@ -128,3 +129,22 @@ def test_a_hashed_field_can_begin_again_and_has_no_finer_grid() -> None:
     assert torch.equal(field.get_parameter("body.table"), drawn)
     with pytest.raises(ValueError, match="Only a grid has a finer one"):
         field.finer()
+
+
+def test_a_hashed_body_is_known_by_its_numbers() -> None:
+    layout = Layout(levels=3, log_size=9, coarsest=5, growth=1.37123456789)
+    body = Hashed(layout, init="blob", optical_depth=2.3, seed=4)
+    again = Hashed.of(body.double().state_dict()["numbers"])
+    assert again.layout == layout and again.init == "blob" and again.optical_depth == 2.3
+    assert torch.equal(again.table.double(), body.table) and again.seed == 4
+
+
+def test_a_hashed_field_is_restored_from_its_state() -> None:
+    field = Field(body=Hashed(Layout(levels=2, log_size=9, growth=1.5), init="blob", seed=5))
+    with torch.no_grad():
+        field.get_parameter("body.table").add_(0.1)
+    back = restored(field.state_dict())
+    assert isinstance(back, Field) and isinstance(back.body, Hashed)
+    points = torch.randn(30, 3, generator=rng(2)) * 0.5
+    for one, two in zip(field.query(points), back.query(points), strict=True):
+        torch.testing.assert_close(one, two)

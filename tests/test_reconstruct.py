@@ -17,6 +17,8 @@ from dreamlift.export import Finish
 from dreamlift.io.splats import read_splats
 from dreamlift.posed import Posed
 from dreamlift.recipes.reconstruct import Reconstruct
+from dreamlift.reconstruct import Reconstruct as Command
+from dreamlift.reconstruct import recipe_of
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.rebuilt import Rebuilt
@@ -232,6 +234,21 @@ def test_a_toy_is_rebuilt_from_few_views_with_the_embedded_clip(
     words = [*words, "--scene", "gaussians", "--begin", "random", "--gaussians", "100"]
     assert dreamlift("reconstruct", str(toy), "--out", "cloud", *words)[0] == 0
     assert Path("cloud/metrics.jsonl").read_text().count("consistency") == 3
+
+
+def test_presets_are_numbers_that_flags_change() -> None:
+    def asked(**numbers: Any) -> Reconstruct:
+        asked = Command(Path("x"), **numbers)
+        about = {"seed": 0, "scene": "field", "background": "auto", "rays": asked.rays}
+        made = recipe_of({**about, **asked.numbers()})
+        assert isinstance(made, Reconstruct)
+        return made
+
+    one, two, three = asked(), asked(preset="full"), asked(preset="full", resolution=65, steps=7)
+    assert (one.resolution, one.steps, one.rays, one.samples) == (129, 1500, 8192, 192)
+    assert (two.resolution, two.steps, two.rays, two.samples) == (193, 2000, 8192, 288)
+    assert (three.resolution, three.steps) == (65, 7)
+    assert Command(Path("x"), scene="gaussians", preset="full").numbers()["steps"] is None
 
 
 def test_a_foreign_folder_is_not_written_to(toy: Path, dreamlift: Callable[..., Result]) -> None:

@@ -3,7 +3,7 @@
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.render.encoding import network
@@ -20,6 +20,8 @@ SMALL = Layout(levels=12, log_size=17, growth=(512 / 16) ** (1 / 11))
 class Hashed(Body):
     """A small network on a hash encoding of the position, added to the initial field."""
 
+    numbers: Int[Tensor, " n"]
+
     def __init__(
         self,
         layout: Layout = SMALL,
@@ -34,6 +36,13 @@ class Hashed(Body):
         self.init: Init = init
         self.optical_depth = optical_depth
         self.seed = seed
+        numbers = [
+            *(layout.levels, layout.features, layout.log_size, layout.coarsest, layout.growth),
+            *(float(init == "blob"), optical_depth, float(seed)),
+        ]
+        # Double precision as whole numbers, which every device holds.
+        said = torch.tensor(numbers, dtype=torch.float64).view(torch.int64)
+        self.register_buffer("numbers", said)
         rng = torch.Generator().manual_seed(seed)
         drawn = torch.rand(layout.starts[-1], layout.features, generator=rng)
         self.table = nn.Parameter(1e-4 * (2 * drawn - 1))
@@ -45,6 +54,16 @@ class Hashed(Body):
         values = self.network(encode(self.table, unit, self.layout))
         raw = raw_of(initial_density(points, self.init, self.optical_depth))
         return torch.cat([values[:, :1] + raw[:, None], values[:, 1:]], -1)
+
+    @staticmethod
+    def of(numbers: Int[Tensor, " n"]) -> "Hashed":
+        """As it was drawn whose state has these `numbers`."""
+        levels, features, log_size, coarsest, growth, blob, depth, seed = (
+            numbers.cpu().view(torch.float64).tolist()
+        )
+        layout = Layout(int(levels), int(features), int(log_size), int(coarsest), growth)
+        init: Init = "blob" if blob else "fog"
+        return Hashed(layout, init=init, optical_depth=depth, seed=int(seed))
 
     def fresh(self) -> "Hashed":
         """As it was drawn."""

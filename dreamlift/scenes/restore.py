@@ -10,16 +10,18 @@ from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.mesh import Surface
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.gaussians import PARAMETERS, Cloud
+from dreamlift.scenes.hashed import Hashed
+from dreamlift.scenes.marching import Budget
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.sdf import SDF
 
 
 def restored(state: Mapping[str, Tensor]) -> Field | SDF | Cloud | PliableMesh:
-    """The field on a grid, the cloud or the mesh whose `state_dict` this is, on the CPU.
+    """The field (on a grid or a hash encoding), the cloud or the mesh whose `state_dict` this is.
 
-    To be looked at or exported, not optimised further: how a cloud grows and how many samples a
-    field's rays take are no part of a state, nor is the kind of skin that distances have: they are
-    shown with VolSDF's. Raises ValueError for any other.
+    On the CPU, to be looked at or exported, not optimised further: how a cloud grows and how many
+    samples a field's rays take are no part of a state, nor is the kind of skin that distances have:
+    they are shown with VolSDF's. Raises ValueError for any other.
     """
     state = {name: value.detach().cpu() for name, value in state.items()}
     if set(PARAMETERS) <= state.keys():
@@ -31,6 +33,8 @@ def restored(state: Mapping[str, Tensor]) -> Field | SDF | Cloud | PliableMesh:
         part = Surface(state["vertices"], state["faces"], name="object")
         part = replace(part, colors=look) if uv is None else replace(part, uv=uv, texture=look)
         scene = PliableMesh(part)
+    elif "body.table" in state:
+        scene = Field(body=Hashed.of(state["body.numbers"]), samples=192, marcher=Budget())
     elif "body.levels.0" in state:
         levels = [value for name, value in state.items() if name.startswith("body.levels.")]
         side = max(len(level) for level in levels)
