@@ -4,6 +4,7 @@ A run that begins with a picture keeps what it looks at, the object cut out, in 
 in config.json what that shows. The user's file is not needed again.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.io.cutout import digest, read_cutout
 from dreamlift.io.images import save_png
+from dreamlift.offers import Recipe
 from dreamlift.priors.source import Source
 from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.recipes.mvdream import MVDream
@@ -57,11 +59,11 @@ def settings(recipe: object, numbers: dict[str, Any]) -> dict[str, Any]:
     return numbers
 
 
-def kept(run: Run, numbers: dict[str, Any], known: type[object]) -> dict[str, Any]:
+def kept(run: Run, numbers: dict[str, Any], known: type[Recipe]) -> dict[str, Any]:
     """The reverse: the picture is the one in the run's folder."""
     if known is Zero123:
         numbers["picture"] = str(run.path / PICTURE)
-    if "negative" in known.__annotations__:
+    if "negative" in {field.name for field in fields(known)}:
         numbers.setdefault("negative", "")
     return numbers
 

@@ -96,18 +96,21 @@ def explain(recipe: Recipe) -> str:
 
 
 def _meanings(recipe: type[Recipe]) -> dict[str, str]:
-    """The sentences under a dataclass's fields."""
-    [body] = ast.parse(inspect.getsource(recipe)).body
-    assert isinstance(body, ast.ClassDef)
+    """The sentences under a dataclass's fields, and under those that it inherits."""
     found: dict[str, str] = {}
-    for field, note in zip(body.body, body.body[1:], strict=False):
-        match field, note:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
-                value=ast.Constant(value=str(s))
-            ):
-                found[name] = " ".join(s.split())
-            case _:
-                pass
+    for numbers in reversed(recipe.__mro__):
+        if "__dataclass_fields__" not in vars(numbers):
+            continue
+        [body] = ast.parse(inspect.getsource(numbers)).body
+        assert isinstance(body, ast.ClassDef)
+        for field, note in zip(body.body, body.body[1:], strict=False):
+            match field, note:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                    value=ast.Constant(value=str(s))
+                ):
+                    found[name] = " ".join(s.split())
+                case _:
+                    pass
     return found
 
 

@@ -56,6 +56,7 @@ NEIGHBOURS = {
     ("commands", "reconstruct"),
     ("api", "asked"),
     ("asked", "embed"),
+    ("asked", "offers"),
     ("api", "embed"),
     ("api", "within"),
     ("cli", "embed"),
