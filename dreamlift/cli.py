@@ -190,7 +190,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         )
         raise BadInput(
             f"{asked.recipe} has no null prompt in whose place --negative could be said. These "
-            f"have: {able}."
+            f"have: {', '.join(able)}."
         )
     # The recipe's own dataclass is the list of flags, but for the prompt, which is no flag.
     hidden = ("prompt", Annotated[str, tyro.conf.Suppress, tyro.conf.Fixed], "")
