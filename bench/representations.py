@@ -8,14 +8,14 @@ RUNS/RECIPE/PROMPT-SEED, as bench/recipes.py does (what is there is kept, so a s
 A row of the picture is a representation, rendered by its own renderer: each prompt from the front
 right and from its back left.
 
-Every scene is brought out in every format that `dreamlift export` knows for it, in RUNS/files, and
+Every scene is brought out as `dreamlift export` does it, in every format for it, in RUNS/files, and
 opened by bench/readers.py: triangles, Gaussians, frames and the extents of the object's box must be
 what they are in one another's files. Prints a table of the counts, which is RUNS/files.md too.
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -29,7 +29,7 @@ from bench.recipes import PROMPTS
 from dreamlift.api import generate
 from dreamlift.cameras import orbit
 from dreamlift.convert import DRAFT
-from dreamlift.export import SPLATS, Exportable, Format, key_light, suffix_of, write
+from dreamlift.export import SPLATS, Exportable, Format, bring_out, key_light, suffix_of, write
 from dreamlift.fit import made
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.recipes import Name
@@ -39,9 +39,12 @@ from dreamlift.recipes.magic3d import Magic3D
 from dreamlift.recipes.textmesh import FIELD, TextMesh
 from dreamlift.run import Run, slug
 from dreamlift.scene import Shot
+from dreamlift.scenes.mesh import Mesh
 
 SIZE = 160
 """Side of a picture in the strip, in pixels."""
+FILM = replace(DRAFT, frames=12, size=128)
+"""How pictures and films are brought out here."""
 CLOSE = 3e-3
 """World units by which the extents of one object may differ between formats: SPZ and `.splat`
 round, and meshes of Gaussians do not."""
@@ -94,11 +97,12 @@ def opened(scene: Exportable, folder: Path, *, splats: bool) -> Mapping[str, Ope
     """By format: what its reader found in each file of a scene. Raises RuntimeError where two files
     of one object disagree."""
     found: dict[str, Opened] = {}
+    mesh = Mesh(bring_out(scene, DRAFT)[0])
     for form in get_args(Format):
         if form in SPLATS and not splats:
             continue
         path = folder / f"{form}{suffix_of(form)}"
-        write(scene, path, format=form, finish=DRAFT, replace=True)
+        write(scene if form in SPLATS else mesh, path, format=form, finish=FILM, replace=True)
         found[form] = READERS[form][1](path)
     for kind in ("triangles", "Gaussians"):
         agree({form: one for form, one in found.items() if kind in one.counts}, kind, folder)

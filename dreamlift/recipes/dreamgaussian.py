@@ -70,6 +70,8 @@ class DreamGaussian:
     """Of that ball, world units."""
     push: float = 0.02
     """Mean gradient of a Gaussian's centre, half a picture being 1, from which it becomes two."""
+    smooth: float = 0.125
+    """Of the cut (convert.Finish): in world units, blurs over 0.4 of it. Less leaves lumps."""
     entropy: float = 2.0
     """Weight, at the end, of the penalty on half-transparent pixels."""
     lr_texture: float = 0.05
@@ -96,7 +98,7 @@ class DreamGaussian:
     def mesh(self, cloud: Cloud) -> PliableMesh:
         """The surface of the cloud, with its colours."""
         with torch.no_grad():
-            surface, _, _ = of_gaussians(cloud.gaussians(), DRAFT)
+            surface, _, _ = of_gaussians(cloud.gaussians(), replace(DRAFT, smooth=self.smooth))
         return PliableMesh(surface)
 
     def made(self, run: Run) -> PliableMesh:
