@@ -35,12 +35,13 @@ CELLS = 64
 """Along a side of the grid in which silhouettes are intersected."""
 
 
-def read_album(folder: Path, *, hold_out: int = 8) -> Album:
+def read_album(folder: Path, *, hold_out: int = 8, views: int | None = None) -> Album:
     """What a folder of posed photographs holds; those to be held out are marked.
 
     The data's own split is kept; where there is none, every `hold_out`-th photograph by its place
     in the list is held out, from the first on (0: none). Photographs that are told of and not
-    there, and those of another size than most, are left out and said so. Raises BadInput.
+    there, and those of another size than most, are left out and said so. Of those to learn from
+    only `views` are kept, where so many are asked for (`few`). Raises BadInput.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder. Name one that holds posed photographs.")
@@ -65,7 +66,26 @@ def read_album(folder: Path, *, hold_out: int = 8) -> Album:
             f"{album.source} leaves {learned} photographs to learn from; at least {LEAST} are "
             f"needed.{missing} Bring the pictures, or hold out fewer."
         )
-    return album
+    return album if views is None else few(album, views)
+
+
+def few(album: Album, views: int) -> Album:
+    """All that are held out, and `views` of the others: the first, then always the one whose
+    camera stands farthest from those that are taken. Raises BadInput where there are fewer."""
+    learned = [photo for photo in album.photos if not photo.held_out]
+    if not LEAST <= views <= len(learned):
+        raise BadInput(
+            f"The views to learn from must be {LEAST} to {len(learned)}, all that {album.source} "
+            f"leaves; {views} were asked for."
+        )
+    place = torch.stack([photo.camera_to_world[:3, 3] for photo in learned])
+    taken = [0]
+    while len(taken) < views:
+        away = torch.cdist(place, place[taken]).amin(-1)
+        taken.append(int(away.argmax()))
+    names = {learned[i].name for i in taken}
+    kept = [photo for photo in album.photos if photo.held_out or photo.name in names]
+    return replace(album, photos=kept)
 
 
 def _of_one_size(photos: Sequence[Photo]) -> tuple[list[Photo], list[str]]:

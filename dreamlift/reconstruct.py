@@ -25,6 +25,7 @@ import tyro
 from dreamlift.errors import BadInput
 
 if TYPE_CHECKING:
+    from dreamlift.distil.elsewhere import Elsewhere
     from dreamlift.export import Finish, Format
     from dreamlift.fit import Moment
     from dreamlift.io.album import Album
@@ -40,7 +41,7 @@ PLAN, REPORT = "plan.json", "report.json"
 LIMITS = {
     "downscale": (1, 64), "hold_out": (0, 1000), "minutes": (0, 10_000), "reach": (0, 1000),
     "steps": (1, 1_000_000), "resolution": (65, 513), "rays": (64, 1 << 20), "seed": (0, 1 << 62),
-    "gaussians": (100, 10_000_000),
+    "gaussians": (100, 10_000_000), "views": (3, 100_000), "clip_weight": (0, 1000),
 }  # fmt: skip
 """The least and the most of what can be asked for."""
 FINISH = (128, 384)
@@ -48,6 +49,11 @@ FINISH = (128, 384)
 GROWTH = 1.4
 """Times as long as one of its first steps does a step of Gaussians take in the mean: they become
 more, and opaque. A guess: with --minutes a run ends somewhat sooner or later."""
+EVERY = 10
+"""Steps from one question to a CLIP to the next (DietNeRF's)."""
+SIDES = (64, 168)
+"""Of the pictures that the embedded CLIP sees, and of those that others do, in pixels (theirs:
+DietNeRF's)."""
 log = logging.getLogger("dreamlift")
 Metavar = tyro.conf.arg
 
@@ -69,6 +75,13 @@ class Reconstruct:
     """Work with photographs this many times smaller."""
     hold_out: int = 8
     """Keep back every n-th photograph to be scored on (0: none), where the data have no split."""
+    views: Annotated[int | None, Metavar(metavar="INT")] = None
+    """Learn from so many of the others only, those that stand farthest apart; by default all."""
+    clip: Annotated[str | None, Metavar(metavar="NAME")] = None
+    """For few views: from elsewhere too it should look like one of them to a CLIP (DietNeRF).
+    `embedded`, which knows toys only, or a folder of OpenAI's CLIP or an OpenCLIP."""
+    clip_weight: float = 0.1
+    """Of that likeness, asked for at every tenth step."""
     minutes: Annotated[float | None, Metavar(metavar="FLOAT")] = None
     """About how long to optimise: measured at the start and turned into steps, which are kept."""
     steps: Annotated[int | None, Metavar(metavar="INT")] = None
@@ -99,11 +112,14 @@ class Reconstruct:
         """The run's folder, once all that can be checked is. Raises BadInput."""
         from dreamlift.io.lock import alone
         from dreamlift.photographs import read_album
+        from dreamlift.priors.comparer import comparer_of
         from dreamlift.priors.source import device_named
         from dreamlift.run import Run, run_folder
 
         self._check()
-        album = read_album(self.folder, hold_out=self.hold_out)
+        device = device_named(self.device)
+        clip = None if self.clip is None else comparer_of(self.clip, device, flag="--clip")
+        album = read_album(self.folder, hold_out=self.hold_out, views=self.views)
         if self.scene == "gaussians" and self.begin == "points" and album.points is None:
             raise BadInput(
                 f"{album.source} came without points to begin at. Say --begin field, or bring "
@@ -113,7 +129,8 @@ class Reconstruct:
             "recipe": NAME,
             **{k: v for k, v in asdict(self).items() if k not in ("out", "folder", "device")},
             "folder": str(self.folder.resolve()),
-            "device": device_named(self.device),
+            "device": device,
+            "clip": None if clip is None else asdict(clip),
             "data": digest(album),
         }
         folder = self.out or run_folder(
@@ -171,7 +188,7 @@ def _work(run: "Run") -> None:
     config = run.settings
     try:
         folder, device = Path(config["folder"]), str(config["device"])
-        album = read_album(folder, hold_out=config["hold_out"])
+        album = read_album(folder, hold_out=config["hold_out"], views=config["views"])
         if digest(album) != config["data"]:
             raise BadInput(
                 f"The photographs or cameras of {folder} are not those that {run.path} was begun "
@@ -183,7 +200,8 @@ def _work(run: "Run") -> None:
             reach=config["reach"],
             progress=_Said(len(album.photos)),
         )
-        recipe = _planned(run, config, posed, device)
+        also = _likeness(config, posed, device)
+        recipe = _planned(run, config, posed, device, also)
     except (KeyError, TypeError) as error:
         raise BadInput(
             f"{run.path / 'config.json'} cannot be continued ({error!r}). It was edited, or made "
@@ -191,7 +209,8 @@ def _work(run: "Run") -> None:
         ) from error
     _tell(album, posed)
     memory.keep()
-    made = recipe.run(run, posed, (terms, photos.Watch(posed), Bar()), device=device)
+    watching = terms, photos.Watch(posed), Bar()
+    made = recipe.run(run, posed, watching, device=device, also=also)
     log.info("scoring, filming, cutting the surface ...")
     photos.report(
         run.path,
@@ -253,7 +272,26 @@ def _tell(album: "Album", posed: "Posed") -> None:
     log.info("%d photographs of %s pixels, %d more held out", len(posed.names) - held, size, held)
 
 
-def _planned(run: "Run", config: Mapping[str, Any], posed: "Posed", device: str) -> "Recipe":
+def _likeness(config: Mapping[str, Any], posed: "Posed", device: str) -> "Elsewhere | None":
+    """What a CLIP asks of views from elsewhere, where one was named."""
+    if config["clip"] is None:
+        return None
+    from dreamlift.distil.elsewhere import Elsewhere
+    from dreamlift.priors.comparer import Comparer
+
+    clip = Comparer(**config["clip"])
+    learned = posed.some(~posed.held_out).to(device)
+    numbers = config["clip_weight"], EVERY, SIDES[clip.open]
+    return Elsewhere(clip.load(device), learned, numbers, dark=config["background"] == "black")
+
+
+def _planned(
+    run: "Run",
+    config: Mapping[str, Any],
+    posed: "Posed",
+    device: str,
+    also: "Elsewhere | None",
+) -> "Recipe":
     """The recipe of a run; its steps are those of its plan, or of minutes, which are measured."""
     from dreamlift.io.atomic import atomic
     from dreamlift.io.settings import from_json
@@ -269,7 +307,7 @@ def _planned(run: "Run", config: Mapping[str, Any], posed: "Posed", device: str)
             raise BadInput(
                 f"{plan} is damaged ({error}). Delete it to measure the time again."
             ) from error
-    steps = max(2, round(60 * config["minutes"] / _seconds(recipe, posed, device)))
+    steps = max(2, round(60 * config["minutes"] / _seconds(recipe, posed, device, also)))
     recipe = replace(recipe, steps=steps)
     with atomic(plan) as file:
         file.write_text(json.dumps(asdict(recipe), indent=2) + "\n")
@@ -292,7 +330,7 @@ def recipe_of(config: Mapping[str, Any]) -> "Recipe":
     return Field(**numbers, resolution=resolution)
 
 
-def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
+def _seconds(recipe: "Recipe", posed: "Posed", device: str, also: "Elsewhere | None") -> float:
     """How long a step takes here, in the mean of all stages: by doing some of each."""
     from dreamlift.recipes.splatting import GAUSSIANS, Splatting
     from dreamlift.run import Run
@@ -307,10 +345,12 @@ def _seconds(recipe: "Recipe", posed: "Posed", device: str) -> float:
     # Coarse steps of a field are done until it is known what is empty.
     short = replace(recipe, steps=64) if gaussians else replace(recipe, steps=64, coarse=0.8)
     with TemporaryDirectory() as folder:
-        short.run(Run.create(Path(folder) / "run", {}), posed, (note,), device=device)
+        run = Run.create(Path(folder) / "run", {})
+        short.run(run, posed, (note,), device=device, also=also)
     stages = ((GAUSSIANS, 1),) if gaussians else recipe.stages()
     total = 0.0
     for name, steps in stages:
-        later = ends[f"{name}"][-6:]  # the first steps are slow: nothing is known to be empty
+        # The first steps are slow: nothing is known to be empty. A CLIP is asked at one in ten.
+        later = ends[f"{name}"][-11:]
         total += steps * (later[-1] - later[0]) / (len(later) - 1)
     return total / sum(steps for _, steps in stages) * (GROWTH if gaussians else 1)

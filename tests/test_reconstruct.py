@@ -197,6 +197,10 @@ BAD = {
         "The gaussians must be 100 to 10000000; 1 was asked",
     ),
     "all held out": (("TOY", "--hold-out", "1"), "leaves 0 photographs to learn from; at least 3 "),
+    "few views": (("TOY", "--views", "2"), "The views must be 3 to 100000; 2 was asked for."),
+    "many views": (("TOY", "--views", "99"), "The views to learn from must be 3 to 18, all that"),
+    "clip": (("TOY", "--clip", "x"), "x is none: it has no config.json. Say `--clip embedded`"),
+    "clip weight": (("TOY", "--clip-weight", "-1"), "The clip_weight must be 0 to 1000; -1 was"),
     "device": (("TOY", "--device", "tpu"), "There is no device 'tpu'."),
 }
 
@@ -210,6 +214,24 @@ def test_bad_input_is_refused_before_any_work(
     code, out, err = dreamlift("reconstruct", *words)
     assert (code, out) == (2, []) and why in err and err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+@pytest.mark.weights
+def test_a_toy_is_rebuilt_from_few_views_with_the_embedded_clip(
+    toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamlift.evaluate.photos.report", unseen)
+    words = "--steps 30 --resolution 65 --rays 64 --views 6 --clip embedded".split()
+    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *words)
+    assert (code, out) == (0, ["run"]), err
+    assert "6 photographs of 40x40 pixels, 3 more held out" in err
+    rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    asked = [(row["stage"], row["step"]) for row in rows if "consistency" in row]
+    assert asked == [("33", 0), ("65", 0), ("65", 10), ("65", 20)]
+    assert json.loads(Path("run/config.json").read_text())["clip"]["name"] == "embedded"
+    words = [*words, "--scene", "gaussians", "--begin", "random", "--gaussians", "100"]
+    assert dreamlift("reconstruct", str(toy), "--out", "cloud", *words)[0] == 0
+    assert Path("cloud/metrics.jsonl").read_text().count("consistency") == 3
 
 
 def test_a_foreign_folder_is_not_written_to(toy: Path, dreamlift: Callable[..., Result]) -> None:

@@ -59,8 +59,9 @@ class Comparer:
             raise BadInput(f"The CLIP {self.name} cannot be loaded: {reason}") from error
 
 
-def comparer_of(name: str | Path, device: str) -> Comparer:
-    """The CLIP of a name or folder, as it is now. Raises BadInput where there is none."""
+def comparer_of(name: str | Path, device: str, *, flag: str = "--prior") -> Comparer:
+    """The CLIP of a name or folder, as it is now; `flag` asked for it. Raises BadInput where there
+    is none."""
     if str(name) == "embedded":
         if not (WEIGHTS / "clip" / "model.safetensors").is_file():
             raise BadInput(
@@ -73,7 +74,7 @@ def comparer_of(name: str | Path, device: str) -> Comparer:
     if missing:
         raise BadInput(
             f"This recipe follows a CLIP, and {name} is none: it has no {missing[0]}. Say "
-            "`--prior embedded`, or name a folder as transformers keeps a CLIP in (config.json, "
+            f"`{flag} embedded`, or name a folder as transformers keeps a CLIP in (config.json, "
             "model.safetensors, preprocessor_config.json and a tokenizer)."
         )
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"

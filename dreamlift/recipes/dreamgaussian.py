@@ -80,6 +80,8 @@ class DreamGaussian:
     """Side of the cloud's pictures, in pixels (128 to 512 in the paper)."""
     texture_size: int = 128
     """Side of the mesh's pictures."""
+    negative: str = ""
+    """What it should not be: said in place of the null prompt."""
 
     def full(self) -> "DreamGaussian":
         """More steps, of two views each."""
@@ -116,7 +118,7 @@ class DreamGaussian:
         """Make the cloud and then the mesh, or load what the run has of them."""
         cloud = self.cloud().to(device)
         y = about(prior, self.prompt)
-        score = cfg(prior, y, Sentence(prior, ""), self.scale, clamp=1.0)
+        score = cfg(prior, y, Sentence(prior, self.negative), self.scale, clamp=1.0)
         sds = SDS(score, falling(1.0, 0.0, limits=self.t_range))
 
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)

@@ -7,10 +7,11 @@ On a dense grid, coarse to fine (as Plenoxels, 2112.05131, and DVGO, 2111.11215,
 Warp): first on a small grid of three nested levels that spread what few rays say, then on ever
 finer ones of one level. b is what stands behind: where photographs have alpha, a colour drawn anew
 for every ray, which leaves no colour for empty space to take (instant-ngp); else one that is
-learned for each direction, or black.
+learned for each direction, or black. Few photographs have more to follow: `also`, as DietNeRF's
+likeness in distil/elsewhere.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -28,6 +29,8 @@ from dreamlift.scenes.rebuilt import Rebuilt
 from dreamlift.step import Step, exponential
 
 Behind: TypeAlias = Literal["auto", "random", "learned", "black"]
+Also: TypeAlias = Callable[[Rebuilt[Field], Step], Terms] | None
+"""Further terms of a step."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Reconstruct:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        also: Also = None,
     ) -> Rebuilt[Field]:
         """Make the field, or load it where the run has it, without the held-out photographs."""
         learned = posed.some(~posed.held_out)
@@ -88,12 +92,19 @@ class Reconstruct:
                 made = Rebuilt(made.scene.finer(), made.behind)
             first, last = (exponential(at / self.steps, *self.lr) for at in (done, done + steps))
             rays = self.rays if size == self.resolution else self.rays // 2
-            fit(self.stage(made, learned, steps, rays, (first, last)), run / f"{size}", observers)
+            stage = self.stage(made, learned, steps, rays, (first, last), also)
+            fit(stage, run / f"{size}", observers)
             done += steps
         return made
 
     def stage(
-        self, made: Rebuilt[Field], posed: Posed, steps: int, rays: int, lr: tuple[float, float]
+        self,
+        made: Rebuilt[Field],
+        posed: Posed,
+        steps: int,
+        rays: int,
+        lr: tuple[float, float],
+        also: Also = None,
     ) -> Stage[RayIntegrals]:
         """The fit of one grid."""
         device = next(made.scene.parameters()).device
@@ -111,7 +122,8 @@ class Reconstruct:
             color, alpha = truth[0].split([3, 1], -1)
             back = torch.zeros_like(color) if shot.background is None else shot.background
             behind = back if made.behind is None else made.behind(shot.cameras.rays()[1])
-            return {"mse": (view.over(behind) - color - (1 - alpha) * back).square().mean()}
+            mse = (view.over(behind) - color - (1 - alpha) * back).square().mean()
+            return {"mse": mse, **(also(made, step) if also else {})}
 
         groups = [{"params": made.scene.parameters(), "name": "field", "lr": lr[0]}]
         if made.behind is not None:

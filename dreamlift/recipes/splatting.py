@@ -11,7 +11,7 @@ anew for each step where photographs have alpha; else learned for each direction
 field first; or black.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -32,6 +32,7 @@ from dreamlift.step import Step
 
 FIELD, GAUSSIANS = "field", "gaussians"
 Start: TypeAlias = Literal["auto", "points", "field", "random"]
+Also: TypeAlias = Callable[[Rebuilt[Cloud], Step], Terms] | None
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ class Splatting:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        also: Also = None,
     ) -> Rebuilt[Cloud]:
         """Make the Gaussians, or load them where the run has them, without the held-out
         photographs."""
         learned = posed.some(~posed.held_out)
         made = self.start(run, learned, observers, device=device)
-        fit(self.stage(made, learned), run / GAUSSIANS, observers)
+        fit(self.stage(made, learned, also), run / GAUSSIANS, observers)
         return made
 
     def start(
@@ -110,8 +112,8 @@ class Splatting:
         cloud = Cloud(gaussians, densify=self.growth(spread(posed.cameras)), degree_every=every)
         return Rebuilt(cloud.to(device), field.behind)
 
-    def stage(self, made: Rebuilt[Cloud], posed: Posed) -> Stage[Splats]:
-        """The fit of the Gaussians."""
+    def stage(self, made: Rebuilt[Cloud], posed: Posed, also: Also = None) -> Stage[Splats]:
+        """The fit of the Gaussians, with further terms where there are some."""
         extent, rates = spread(posed.cameras), Rates()
         device = made.scene.means.device
         random = made.behind is None and self.background != "black"
@@ -128,7 +130,8 @@ class Splatting:
             back = torch.zeros_like(view.color) if shot.background is None else shot.background
             behind = back if made.behind is None else made.behind(shot.cameras.rays()[1])
             truth = one.images + (1 - one.alpha) * back
-            return {"photometric": photometric(view.over(behind), truth, one.known)}
+            loss = photometric(view.over(behind), truth, one.known)
+            return {"photometric": loss, **(also(made, step) if also else {})}
 
         groups = rates.groups(made.scene, extent=extent)
         if made.behind is not None:
