@@ -23,7 +23,8 @@ from dreamlift.recipes import Name
 from dreamlift.run import slug
 
 PROMPTS = ("a red ball on top of a blue cube", "a traffic cone", "a green frog")
-NAMES: tuple[Name, ...] = get_args(Name)
+NAMES: tuple[Name, ...] = tuple(name for name in get_args(Name) if name != "zero123")
+"""All but the one that begins with a picture."""
 
 
 @dataclass(frozen=True)

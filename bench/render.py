@@ -25,8 +25,7 @@ import torch
 from bench import raster, splat
 from dreamlift.cameras import orbit
 from dreamlift.io.atomic import atomic
-from dreamlift.render import splat as splat_torch
-from dreamlift.render import splat_warp, volume, volume_warp
+from dreamlift.render import volume, volume_warp
 from dreamlift.render.grid import raw_of, vertices
 from dreamlift.render.volume import sample_rays
 
@@ -65,8 +64,7 @@ def field(size: int, n: int, *, reference: bool) -> Works:
 
 def splats(size: int, n: int, *, reference: bool) -> Works:
     """Gaussians, from their numbers to the picture."""
-    composite = splat_torch.composite if reference else splat_warp.composite
-    _, seen, both = splat.steps(splat.shell(n), size, composite)
+    _, seen, both = splat.steps(splat.shell(n), size, "torch" if reference else "warp")
     return seen, both
 
 

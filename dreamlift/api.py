@@ -17,10 +17,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamlift import memory, pilots
+from dreamlift import asked, memory, pilots
 from dreamlift.convert import check_finish
 from dreamlift.detectors import examiner
-from dreamlift.embed import own_of, sentences_of
+from dreamlift.embed import sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.export import (
     FILES,
@@ -43,7 +43,6 @@ from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
-from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.remedies import Remedies, told
 from dreamlift.run import Run, run_folder
 from dreamlift.strips import Strips
@@ -71,7 +70,7 @@ class Request:
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
-        numbers = asdict(self.recipe)
+        numbers = asked.settings(self.recipe, asdict(self.recipe))
         rest: dict[str, Any] = {
             "prior": asdict(self.prior),
             "device": self.device,
@@ -96,7 +95,7 @@ class Request:
             memory = str(config.pop("memory", ""))
             if type(remedies) is not bool or type(pilot) is not int:
                 raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
-            recipe = from_json(kind(name), config)
+            recipe = from_json(kind(name), asked.kept(run, config, kind(name)))
             followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
                 recipe,
@@ -135,15 +134,15 @@ def request(
     """
     finish = finish or Finish()
     check_numbers(recipe)
-    if isinstance(recipe, LatentNeRF):
-        recipe.guide()
+    asked.check_files(recipe)
     check_finish(finish)
     device = device_named(device)
     compared = isinstance(recipe, Compared)
     source = comparer_of(prior, device) if compared else source_of(prior, device)
-    source.check(recipe.prompt)
     if isinstance(source, Source):
-        source.refuse_unread(sentences_of(recipe), own_of(recipe))
+        asked.check_told(recipe, source)
+    else:
+        source.check(recipe.prompt)
     if pilot != 1:
         pilots.check(recipe.prompt, pilot, world=not source.open)
     plan_for(recipe, source, memory, device)
@@ -157,10 +156,13 @@ def start(request: Request, out: str | Path | None = None) -> Run:
     """
     config = request.config()
     recipe = request.recipe
-    folder = Path(out or run_folder(Path("runs"), name_of(recipe), recipe.prompt, config))
+    title = asked.title(recipe)
+    folder = Path(out or run_folder(Path("runs"), name_of(recipe), title, config))
     used = any(folder.glob("[!.]*"))  # then nothing is written; else two may begin at once
     with nullcontext() if used else alone(folder):
-        return Run.create(folder, config)
+        run = Run.create(folder, config)
+    asked.keep(recipe, run)
+    return run
 
 
 def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
@@ -179,6 +181,7 @@ def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
 def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     """Optimise, bring out, report."""
     request = Request.of(run)
+    asked.refuse_changed(request.recipe, run)
     _compare_versions(run)
     memory.keep()
     try:
@@ -299,11 +302,11 @@ def generate(
     numbers = recipe_of(recipe, preset, prompt, seed)
     if steps is not None:
         numbers = replace(numbers, steps=steps)
-    asked = request(
+    wanted = request(
         numbers, prior=prior, device=device, finish=finish, remedies=remedies, pilot=pilot
     )
     watched = watching(numbers, previews, observers)
-    return carry_on(start(asked, out), watched)
+    return carry_on(start(wanted, out), watched)
 
 
 def watching(
@@ -334,8 +337,8 @@ def make(
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
     """`generate` by numbers: `make(DreamFusion("a cone", steps=900, scale=20.0))`."""
-    asked = request(recipe, prior=prior, device=device, finish=finish)
-    return carry_on(start(asked, out), observers)
+    wanted = request(recipe, prior=prior, device=device, finish=finish)
+    return carry_on(start(wanted, out), observers)
 
 
 def resume(folder: str | Path, *, observers: Sequence[Observer] | None = None) -> Asset:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
+from dreamlift.batch import Batch
 from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
 from dreamlift.embed import Embed, bring
@@ -158,7 +159,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (
         Annotated[first, tyro.conf.subcommand("generate")]
-        | second | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
+        | second | Batch | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
     )  # fmt: skip
 
     whole: Any = make_dataclass(
@@ -179,11 +180,19 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
     from dreamlift.api import request, start, watching
     from dreamlift.export import Finish
-    from dreamlift.offers import explain, recipe_of
+    from dreamlift.offers import RECIPES, explain, name_of, recipe_of
 
     plain = [word for word in arguments if word not in ("-h", "--help")]
     asked, _ = tyro.cli(Choice, args=plain, prog="dreamlift generate", return_unknown_args=True)
     preset = recipe_of(asked.recipe, asked.preset, "")
+    if "negative" not in vars(preset) and any(w.partition("=")[0] == "--negative" for w in plain):
+        able = ", ".join(
+            name_of(each) for each in RECIPES if "negative" in each.__dataclass_fields__
+        )
+        raise BadInput(
+            f"{asked.recipe} has no null prompt in whose place --negative could be said. These "
+            f"have: {', '.join(able)}."
+        )
     # The recipe's own dataclass is the list of flags, but for the prompt, which is no flag.
     hidden = ("prompt", Annotated[str, tyro.conf.Suppress, tyro.conf.Fixed], "")
     numbers: Any = make_dataclass("Numbers", [hidden], bases=(type(preset),), frozen=True)
@@ -212,7 +221,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         ("numbers", Annotated[numbers, tyro.conf.arg(name="")], numbers(**vars(preset))),
         ("finish", Finish, Finish()),
     ]
-    if "--explain" in arguments:
+    if "--explain" in arguments or "picture" in vars(preset):
         spoken = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT")]
         fields.insert(0, ("prompt", spoken, ""))
     space = {"run": run, "__doc__": Generate.__doc__}

@@ -17,7 +17,8 @@ from dreamlift.errors import BadInput
 def sentences_of(recipe: object) -> list[str]:
     """All that a recipe may ask its prior to read: its prompt's, and its own (NFSD's `bad`).
 
-    A recipe is a dataclass with a `prompt`; whatever else of it is a plain str is a sentence.
+    A recipe is a dataclass with a `prompt`; whatever else of it is a plain str is a sentence (the
+    path of a file is a `recipes.File`).
     """
     from dreamlift.guidance.prompts import every
 
@@ -25,9 +26,10 @@ def sentences_of(recipe: object) -> list[str]:
 
 
 def own_of(recipe: object) -> list[str]:
-    """The sentences of a recipe that do not follow from its prompt."""
-    hints = get_type_hints(type(recipe)).items()
-    return [vars(recipe)[name] for name, hint in hints if hint is str and name != "prompt"]
+    """The sentences of a recipe that do not follow from its prompt, and say something."""
+    hints = get_type_hints(type(recipe), include_extras=True).items()
+    said = [vars(recipe)[name] for name, hint in hints if hint is str and name != "prompt"]
+    return [text for text in said if text]
 
 
 def embed(

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras, turntable
 from dreamlift.fit import Moment, Observer
-from dreamlift.io.images import save_png
+from dreamlift.io.atomic import atomic
+from dreamlift.io.images import png_bytes
 from dreamlift.scene import Shot
 
 
@@ -48,8 +49,10 @@ class Previews:
         names = ["latest.png"]
         if numbered:
             names.append(f"{stage}-{done:06d}.png" if stage else f"{done:06d}.png")
+        content = png_bytes(strip)
         for name in names:
-            save_png(folder / name, strip)
+            with atomic(folder / name) as file:
+                file.write_bytes(content)
         self._due = time.monotonic() + self.seconds
 
     @torch.no_grad()

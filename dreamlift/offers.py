@@ -20,12 +20,14 @@ from dreamlift.recipes.hifa import HiFA
 from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.recipes.luciddreamer import LucidDreamer
 from dreamlift.recipes.magic3d import Magic3D
+from dreamlift.recipes.mvdream import MVDream
 from dreamlift.recipes.nfsd import NFSD
 from dreamlift.recipes.perpneg import PerpNeg
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.recipes.sdi import SDI
 from dreamlift.recipes.sjc import SJC
 from dreamlift.recipes.textmesh import TextMesh
+from dreamlift.recipes.zero123 import Zero123
 
 Recipe: TypeAlias = (
     DreamFusion
@@ -46,10 +48,14 @@ Recipe: TypeAlias = (
     | LucidDreamer
     | DreamFields
     | CLIPMesh
+    | MVDream
+    | Zero123
 )
 """Whatever `Name` offers."""
 Compared: TypeAlias = DreamFields | CLIPMesh
 """What follows a CLIP (an Aligner) where the others follow a diffusion prior."""
+ANGLES = ("elevation", "azimuth")
+"""Numbers that may be negative, in degrees."""
 RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))
 
 
@@ -90,18 +96,21 @@ def explain(recipe: Recipe) -> str:
 
 
 def _meanings(recipe: type[Recipe]) -> dict[str, str]:
-    """The sentences under a dataclass's fields."""
-    [body] = ast.parse(inspect.getsource(recipe)).body
-    assert isinstance(body, ast.ClassDef)
+    """The sentences under a dataclass's fields, and under those that it inherits."""
     found: dict[str, str] = {}
-    for field, note in zip(body.body, body.body[1:], strict=False):
-        match field, note:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
-                value=ast.Constant(value=str(s))
-            ):
-                found[name] = " ".join(s.split())
-            case _:
-                pass
+    for numbers in reversed(recipe.__mro__):
+        if "__dataclass_fields__" not in vars(numbers):
+            continue
+        [body] = ast.parse(inspect.getsource(numbers)).body
+        assert isinstance(body, ast.ClassDef)
+        for field, note in zip(body.body, body.body[1:], strict=False):
+            match field, note:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                    value=ast.Constant(value=str(s))
+                ):
+                    found[name] = " ".join(s.split())
+                case _:
+                    pass
     return found
 
 
@@ -110,7 +119,7 @@ def check_numbers(recipe: Recipe) -> None:
     for name, value in asdict(recipe).items():
         if isinstance(value, bool | str):
             continue
-        least = 1 if isinstance(value, int) and name != "seed" else 0
+        least = -180 if name in ANGLES else 1 if isinstance(value, int) and name != "seed" else 0
         parts: tuple[float, ...] = value if isinstance(value, tuple) else (value,)
         if not all(least <= part < 2**62 for part in parts):
             raise BadInput(f"The {name} must be at least {least}; {_said(parts)} was asked for.")

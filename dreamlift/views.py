@@ -51,6 +51,9 @@ class Views:
     """Uniform; the diffuse part is the rest: a surface that faces the light shows its albedo."""
     near_white: float = 0.25
     """Share of backgrounds in [.9, 1]; the rest is a plain colour, uniform in the cube."""
+    together: int = 1
+    """Consecutive cameras that stand evenly around the object, at one elevation and distance and
+    before one background: 4 for priors that denoise four views together."""
 
     def __post_init__(self) -> None:
         if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
@@ -61,12 +64,19 @@ class Views:
             )
 
     def cameras(self, n: int, rng: torch.Generator, *, size: int = 64) -> Cameras:
-        """n cameras, anywhere around."""
-        u = torch.rand(3, n, generator=rng, device=rng.device)
+        """n cameras, anywhere around; a multiple of `together`. Raises BadInput."""
+        if n % self.together:
+            raise BadInput(
+                f"Cameras stand around the object in groups of {self.together} here; {n} are no "
+                f"multiple of that. Say --batch {self.together}."
+            )
+        each = self.together
+        u = torch.rand(3, n // each, generator=rng, device=rng.device).repeat_interleave(each, 1)
+        turn = 360 / each * (torch.arange(n, device=rng.device) % each)
         low, high = self.elevation
         near, far = self.distance
         return orbit(
-            360 * u[0] - 180,
+            360 * u[0] - 180 + turn,
             low + (high - low) * u[1],
             distance=near + (far - near) * u[2],
             size=size,
@@ -89,10 +99,12 @@ class Views:
         return Light(position, ambient, 1 - ambient, textureless)
 
     def backgrounds(self, n: int, rng: torch.Generator) -> Float[Tensor, "n 1 1 3"]:
-        """Plain colours, sRGB."""
-        colour = torch.rand(n, 1, 1, 3, generator=rng, device=rng.device)
-        white = torch.rand(n, 1, 1, 1, generator=rng, device=rng.device) < self.near_white
-        return torch.where(white, 0.9 + 0.1 * colour, colour)
+        """Plain colours, sRGB; the same for a group."""
+        groups = n // self.together
+        colour = torch.rand(groups, 1, 1, 3, generator=rng, device=rng.device)
+        white = torch.rand(groups, 1, 1, 1, generator=rng, device=rng.device) < self.near_white
+        plain = torch.where(white, 0.9 + 0.1 * colour, colour)
+        return plain.repeat_interleave(self.together, 0)
 
     def draw(
         self, n: int, rng: torch.Generator, *, shading: Shading = "albedo", size: int = 64

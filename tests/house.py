@@ -21,7 +21,7 @@ LAYERS = tuple(
         "fit observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
-        "cli api offers commands playground showing pilots data doctor embed within "
+        "cli api asked offers commands playground showing pilots data doctor embed within "
         "reconstruct studio batch evaluate __main__",
     )
 )
@@ -54,6 +54,9 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
+    ("api", "asked"),
+    ("asked", "embed"),
+    ("asked", "offers"),
     ("api", "embed"),
     ("api", "within"),
     ("cli", "embed"),
@@ -68,6 +71,7 @@ NEIGHBOURS = {
     ("api", "evaluate"),
     ("reconstruct", "evaluate"),
     ("batch", "api"),
+    ("batch", "data"),
     ("studio", "api"),
     ("cli", "evaluate"),
     ("cli", "studio"),

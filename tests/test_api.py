@@ -158,7 +158,7 @@ def test_a_request_survives_its_config_file(words: Path) -> None:
         ("steps", "many", "its steps is 'many', not int"),
         ("t_start", [0.1], "its t_start is [0.1], not tuple[float, float]"),
         ("init", "cube", "its init is 'cube', not Literal['fog', 'blob']"),
-        ("recipe", "zero123", "there is no recipe 'zero123'"),
+        ("recipe", "magic4d", "there is no recipe 'magic4d'"),
         ("wings", 2, "it has wings, which this version does not know"),
         ("clamp", None, "it lacks clamp"),
         ("finish", None, "it lacks finish"),

@@ -1,11 +1,15 @@
 """The command line's recipes and playground, word for word."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from test_cli import Dreamlift, dreamlift
 
-from dreamlift.api import Request, finished
+from dreamlift.api import Request, finished, request, start
+from dreamlift.prior import Embedding, Prompt
+from dreamlift.priors.oracle import Oracle
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run
 
 __all__ = ["dreamlift"]
@@ -33,6 +37,48 @@ def test_the_flags_are_those_of_the_recipe(dreamlift: Dreamlift) -> None:
     assert dreamlift("generate", "a cone", "--recipe", "sdi", "--walk", "0").code == 2
     ended = dreamlift("generate", "a cone", "--recipe", "csd", "--walk", "3")
     assert ended.code == 2 and "walk" in ended.err
+
+
+def test_a_negative_prompt_is_said_in_place_of_nothing(
+    dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, embed = list[str](), Oracle.embed
+
+    def listen(self: Oracle, prompt: Prompt) -> Embedding:
+        told.append(prompt.text)
+        return embed(self, prompt)
+
+    monkeypatch.setattr(Oracle, "embed", listen)
+    few = "--steps 2 --size 16 --samples 24 --init blob".split()
+    asked = ("generate", "a cone", "--prior", "words", *few, *FINISH)
+    folders: set[str] = set()
+    for more, null in (((), ""), (("--negative", "a red ball"), "a red ball")):
+        told.clear()
+        ended = dreamlift(*asked, *more)
+        assert ended.code == 0, ended.err
+        folders.add(ended.out[-1])
+        assert [text for text in told if "cone" not in text] == [null]
+    assert len(folders) == 2
+    ended = dreamlift(*asked, "--negative", "blurry, ugly")
+    assert ended.code == 2
+    assert "--negative says cannot be told. The embedded prior does not know the" in ended.err
+    ended = dreamlift(*asked[:4], "--recipe", "sjc", "--negative", "a ball")
+    assert ended.code == 2
+    assert "sjc has no null prompt in whose place --negative could be said. These" in ended.err
+    assert "dreamfusion, " in ended.err and len(ended.err.splitlines()) == 1
+
+
+def test_a_run_without_a_negative_prompt_is_recorded_as_ever(
+    dreamlift: Dreamlift, tmp_path: Path
+) -> None:
+    """Folders of runs that were begun before there was a --negative keep their names."""
+    recipe = DreamFusion("a cone", steps=2)
+    plain = request(recipe, prior=tmp_path / "words").config()
+    assert "negative" not in plain
+    said = request(replace(recipe, negative="a ball"), prior=tmp_path / "words")
+    assert said.config() == {**plain, "negative": "a ball"}
+    for asked in (request(recipe, prior=tmp_path / "words"), said):
+        assert Request.of(start(asked)) == asked
 
 
 def test_a_sketch_that_is_not_there_is_refused_before_any_work(

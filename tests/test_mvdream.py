@@ -174,8 +174,9 @@ def test_it_is_a_prior_of_four_views(tiny: tuple[Path, Any]) -> None:
     prior = source.load("cpu")
     assert isinstance(prior, Prior) and isinstance(prior, Latents)
     assert (prior.views, prior.size) == (4, 16)
-    with pytest.raises(BadInput, match="which no recipe draws yet"):
+    with pytest.raises(BadInput, match="four views of an object at once. Say --recipe mvdream"):
         source.check("a frog")
+    source.check("a frog", together=True)
 
 
 def test_a_network_that_lacks_a_weight_or_wants_pictures_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from tiny_prior import FINISH
+from tiny_prior import FINISH, picture
 
 from dreamlift.cameras import turntable
 from dreamlift.errors import BadInput
@@ -39,6 +39,8 @@ def short(name: Name, steps: int = 40) -> Recipe:
     few = {key: value for key, value in STAGES.items() if key in known}
     if "resolution" in known:
         few["resolution"] = 20
+    if "picture" in known:
+        recipe = replace(recipe, picture=str(picture()))
     return replace(recipe, steps=steps, **few)
 
 

@@ -159,8 +159,9 @@ def test_it_is_a_prior_of_pictures_not_of_words(tiny: tuple[Path, dict[str, Any]
     assert isinstance(prior, Prior) and prior.size == 16
     with pytest.raises(BadInput, match="turns one picture; the prompt has 0"):
         prior.embed(Prompt("a frog"))
-    with pytest.raises(BadInput, match="turns a picture and reads no words"):
+    with pytest.raises(BadInput, match="turns a picture and reads no words. Say --recipe zero123"):
         source.check("a frog")
+    source.check("", pictured=True)
 
 
 def test_stable_zero123_is_told_apart_by_its_folder(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """Priors for tests of whole runs: one that only looks like one, an untrained one, the oracle."""
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import torch
 
+from dreamlift.cameras import orbit
 from dreamlift.export import Finish
 from dreamlift.grammar import parse
+from dreamlift.io.images import save_png
 from dreamlift.prior import Prior
 from dreamlift.priors.oracle import Oracle
 from dreamlift.priors.source import Source
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene
 
 SCHEDULER = {
@@ -62,3 +67,15 @@ def save(folder: Path) -> Path:
 def load_oracle(source: Source, device: str) -> Prior:
     """In place of `Source.load`: an oracle that has a cone in mind, whatever it is told."""
     return Oracle(toy_scene(parse("a yellow cone"), 0).render, std=0.1)
+
+
+@cache
+def picture(prompt: str = "a yellow cone", azimuth: float = 0.0, elevation: float = 15.0) -> Path:
+    """A picture file of a true object, cut out, seen from somewhere; 256 pixels."""
+    cameras = orbit(torch.tensor([azimuth]), torch.tensor([elevation]), size=256)
+    with torch.no_grad():
+        view = toy_scene(parse(prompt), 0).render(Shot(cameras))
+    color = view.color / view.alpha.clamp_min(1e-6)
+    file = Path(mkdtemp(prefix="dreamlift-picture-")) / "cone.png"
+    save_png(file, torch.cat([color, view.alpha], -1)[0])
+    return file

@@ -10,9 +10,10 @@ from torch import Tensor
 
 C0 = 0.28209479177387814
 """Y_00: a colour is C0 times its first coefficient, plus 0.5."""
-_C1 = 0.4886025119029199
-_C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
-_C3 = (
+C1 = 0.4886025119029199
+"""Of the three of degree 1; below, of degrees 2 and 3, in the order in which `basis` needs them."""
+C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
+C3 = (
     0.5900435899266435,
     2.890611442640554,
     0.4570457994644658,
@@ -42,13 +43,13 @@ def basis(directions: Float[Tensor, "*s 3"], degree: int) -> Float[Tensor, "*s k
     x, y, z = directions.unbind(-1)
     out = [torch.full_like(x, C0)]
     if degree >= 1:
-        out += [-_C1 * y, _C1 * z, -_C1 * x]
+        out += [-C1 * y, C1 * z, -C1 * x]
     if degree >= 2:
         xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
-        a, b, c = _C2
+        a, b, c = C2
         out += [a * xy, -a * yz, b * (2 * zz - xx - yy), -a * xz, c * (xx - yy)]
         if degree == 3:
-            d, e, f, g, h = _C3
+            d, e, f, g, h = C3
             out += [
                 -d * y * (3 * xx - yy),
                 e * xy * z,

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.prior import Condition, Prior, Prompt
+from dreamlift.prior import Condition, Prior, Prompt, View
 from dreamlift.scene import Shot
 from dreamlift.views import OVERHEAD, Direction, direction
 from dreamlift.words import untextured
@@ -85,8 +85,9 @@ class Directed:
     """A sentence for each side, and another where the light shows no texture.
 
     `untextured` sentences have no colour words; without them textureless pictures are told the
-    same as the others. Each distinct text is embedded once, here. `shares` says which sides a
-    camera shows, if neither the nearest nor interpolated ones are meant.
+    same as the others. Each distinct text is embedded once, here, with the pictures that are
+    `seen`, for priors that are told any. `shares` says which sides a camera shows, if neither the
+    nearest nor interpolated ones are meant.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Directed:
         untextured: Mapping[Direction, str] | None = None,
         interpolate: bool = False,
         shares: Shares | None = None,
+        seen: tuple[View, ...] = (),
     ) -> None:
         untextured = texts if untextured is None else untextured
         for name, given in (("texts", texts), ("untextured", untextured)):
@@ -107,7 +109,7 @@ class Directed:
                     f"for {', '.join(missing)}. Start from {{**sided(text), ...}}."
                 )
         distinct = dict.fromkeys([*texts.values(), *untextured.values()])
-        embedded = {text: prior.embed(Prompt(text)) for text in distinct}
+        embedded = {text: prior.embed(Prompt(text, seen)) for text in distinct}
         self._prior = prior
         self._weights: Shares = shares or (interpolated if interpolate else nearest)
         self._textured = [embedded[texts[side]] for side in DIRECTIONS]
@@ -126,10 +128,12 @@ class Directed:
         return self._prior.condition(mix, shot)
 
 
-def about(prior: Prior, text: str, *, interpolate: bool = False) -> Directed:
+def about(
+    prior: Prior, text: str, *, interpolate: bool = False, seen: tuple[View, ...] = ()
+) -> Directed:
     """An object, from its every side, and without colour words where its texture is not shown."""
     bare = sided(untextured(text))
-    return Directed(prior, sided(text), untextured=bare, interpolate=interpolate)
+    return Directed(prior, sided(text), untextured=bare, interpolate=interpolate, seen=seen)
 
 
 def every(text: str) -> list[str]:

@@ -65,21 +65,33 @@ class Source:
         """Whether it reads any words, not only those of the embedded world."""
         return pipelines.is_pipeline(self.folder)
 
-    def check(self, prompt: str) -> None:
-        """Raise BadInput for what this prior cannot be told, from whichever side it is seen."""
-        if not prompt.strip():
-            raise BadInput("The prompt is empty. Say what to make, for example 'a frog on stilts'.")
+    def check(self, prompt: str, *, pictured: bool = False, together: bool = False) -> None:
+        """Raise BadInput for what this prior cannot be told, from whichever side it is seen.
+
+        `pictured`: a picture comes with the prompt; `together`: four views of an object are drawn
+        at once, a quarter turn apart.
+        """
+        family = pipelines.kind(self.folder) if self.open else ""
+        turning = family in pipelines.TURNING
+        if turning and not pictured:
+            raise BadInput(
+                f"The prior {self.name} turns a picture and reads no words. Say --recipe zero123 "
+                "--picture PHOTO.png, or choose a text-to-image prior for a sentence."
+            )
+        if family in pipelines.TOGETHER and not together:
+            raise BadInput(
+                f"The prior {self.name} denoises four views of an object at once. Say --recipe "
+                "mvdream, which draws them, or choose another prior."
+            )
+        if not prompt.strip() and not turning:
+            said = "The prompt is empty. Say what to make, for example 'a frog on stilts'."
+            if pictured:
+                said = (
+                    f"The prior {self.name} follows words and does not see the picture. Say what "
+                    "it shows, for example 'a red mug', or choose --prior zero123-xl."
+                )
+            raise BadInput(said)
         if self.open:
-            if pipelines.kind(self.folder) in pipelines.TURNING:
-                raise BadInput(
-                    f"The prior {self.name} turns a picture and reads no words. Choose a "
-                    "text-to-image prior for a sentence."
-                )
-            if pipelines.kind(self.folder) in pipelines.TOGETHER:
-                raise BadInput(
-                    f"The prior {self.name} denoises four views of an object at once, which no "
-                    "recipe draws yet. It can be followed from Python (docs/priors.md)."
-                )
             try:
                 pipelines.refuse_files(self.folder, _files(self.name))
             except ValueError as error:

@@ -5,7 +5,7 @@ has made, which needs no prior. Importing this costs nothing: the command line r
 offers, and offers.py has the classes.
 """
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 Name: TypeAlias = Literal[
     "dreamfusion",
@@ -26,6 +26,8 @@ Name: TypeAlias = Literal[
     "luciddreamer",
     "dreamfields",
     "clip_mesh",
+    "mvdream",
+    "zero123",
 ]
 """The recipes that the command line offers: their files' names."""
 Preset: TypeAlias = Literal["draft", "full", "paper"]
@@ -35,3 +37,5 @@ Method: TypeAlias = Literal[
     "sds", "sjc", "csd", "nfsd", "vsd", "ism", "sdi", "hifa", "dreamtime", "jacobian"
 ]
 """The guidances that plain pictures can follow (playground.py)."""
+File: TypeAlias = Annotated[str, "the path of a file"]
+"""A number of a recipe that is no sentence: the path of a file of the user's, "" for none."""

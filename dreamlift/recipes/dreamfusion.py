@@ -14,7 +14,7 @@ Four choices explain most differences between implementations:
 Also in the paper: Shampoo at a rate of 1e-4, an MLP over integrated encodings, other weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -75,6 +75,8 @@ class DreamFusion:
     """Side of the pictures, in pixels."""
     samples: int = 48
     """Samples along the diameter of the scene's ball."""
+    negative: str = ""
+    """What it should not be: said in place of the null prompt."""
 
     def __post_init__(self) -> None:
         Views(shares=self.shares)  # refuses what are no shares
@@ -106,9 +108,9 @@ class DreamFusion:
         device: torch.device | str = "cpu",
     ) -> Field:
         """Make the field, or load it where the run has it."""
-        told = about(prior, self.prompt, interpolate=self.interpolate)
-        score = cfg(prior, told, Sentence(prior, ""), self.scale, clamp=1.0 if self.clamp else None)
-        sds = SDS(score, Annealed(self.t_start, self.t_end))
+        y = about(prior, self.prompt, interpolate=self.interpolate)
+        null, clamp = Sentence(prior, self.negative), 1.0 if self.clamp else None
+        sds = SDS(cfg(prior, y, null, self.scale, clamp=clamp), Annealed(self.t_start, self.t_end))
         return self.follow(sds, run, prior, observers, device=device)
 
     def follow(
@@ -120,9 +122,11 @@ class DreamFusion:
         *,
         device: torch.device | str = "cpu",
         keep: Mapping[str, Checkpointable] | None = None,
+        views: Views | None = None,
+        beside: Callable[[Field, Step], Terms] | None = None,
     ) -> Field:
-        """The same with any guidance of z: other papers change nothing else."""
-        scene = self.scene().to(device)
+        """The same with any guidance of z, other `views`, and what else is wanted of the field."""
+        scene, views = self.scene().to(device), views or Views(shares=self.shares)
 
         def objective(view: Rendering[RayIntegrals], shot: Shot, step: Step) -> Terms:
             terms = {
@@ -133,18 +137,14 @@ class DreamFusion:
             if shot.light is not None:
                 weight = linear(step.progress, 0, self.orientation)
                 terms["orientation"] = weight * view.aux.orientation.mean()
-            return terms
+            return {**terms, **beside(scene, step)} if beside else terms
 
-        views = Views(shares=self.shares)
-        stage = Stage(
-            scene,
-            views.course(self.batch, size=self.size, albedo_first=self.albedo_first),
-            objective,
-            torch.optim.Adam(scene.parameters(), lr=self.lr[0], fused=True),
-            self.steps,
-            seed=self.seed,
-            rates=lambda step: {"all": exponential(step.progress, *self.lr)},
-            keep=keep or {},
-        )
+        shots = views.course(self.batch, size=self.size, albedo_first=self.albedo_first)
+        adam = torch.optim.Adam(scene.parameters(), lr=self.lr[0], fused=True)
+        stage = Stage(scene, shots, objective, adam, self.steps, self.seed, self.rates, keep or {})
         fit(stage, run, observers)
         return scene
+
+    def rates(self, step: Step) -> Mapping[str, float]:
+        """Adam's, of a step."""
+        return {"all": exponential(step.progress, *self.lr)}

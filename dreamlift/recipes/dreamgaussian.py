@@ -62,12 +62,16 @@ class DreamGaussian:
     """What the noise level, which falls from 1 to 0, is clipped to."""
     t_texture: tuple[float, float] = (0.05, 0.2)
     """The noise level of the texture's last and of its first step."""
+    denoising: int = 2
+    """DDIM steps from there to the texture's target (10 to 2 in the paper's code)."""
     count: int = 5000
     """Gaussians to start with, at random in a ball (1,000 in the paper, 5,000 in its code)."""
     radius: float = 0.8
     """Of that ball, world units."""
     push: float = 0.02
     """Mean gradient of a Gaussian's centre, half a picture being 1, from which it becomes two."""
+    smooth: float = 0.125
+    """Of the cut (convert.Finish): in world units, blurs over 0.4 of it. Less leaves lumps."""
     entropy: float = 2.0
     """Weight, at the end, of the penalty on half-transparent pixels."""
     lr_texture: float = 0.05
@@ -76,14 +80,16 @@ class DreamGaussian:
     """Side of the cloud's pictures, in pixels (128 to 512 in the paper)."""
     texture_size: int = 128
     """Side of the mesh's pictures."""
+    negative: str = ""
+    """What it should not be: said in place of the null prompt."""
 
     def full(self) -> "DreamGaussian":
         """More steps, of two views each."""
-        return replace(self, steps=800, texture_steps=100, batch=2)
+        return replace(self, steps=800, texture_steps=100, batch=2, denoising=4)
 
     def paper(self) -> "DreamGaussian":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=500, scale=100.0, size=512, texture_size=512)
+        return replace(self, steps=500, scale=100.0, denoising=10, size=512, texture_size=512)
 
     def cloud(self) -> Cloud:
         """The Gaussians before the first step."""
@@ -94,7 +100,7 @@ class DreamGaussian:
     def mesh(self, cloud: Cloud) -> PliableMesh:
         """The surface of the cloud, with its colours."""
         with torch.no_grad():
-            surface, _, _ = of_gaussians(cloud.gaussians(), DRAFT)
+            surface, _, _ = of_gaussians(cloud.gaussians(), replace(DRAFT, smooth=self.smooth))
         return PliableMesh(surface)
 
     def made(self, run: Run) -> PliableMesh:
@@ -112,7 +118,7 @@ class DreamGaussian:
         """Make the cloud and then the mesh, or load what the run has of them."""
         cloud = self.cloud().to(device)
         y = about(prior, self.prompt)
-        score = cfg(prior, y, Sentence(prior, ""), self.scale, clamp=1.0)
+        score = cfg(prior, y, Sentence(prior, self.negative), self.scale, clamp=1.0)
         sds = SDS(score, falling(1.0, 0.0, limits=self.t_range))
 
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)
@@ -120,7 +126,7 @@ class DreamGaussian:
         fit(stage, run / CLOUD, observers)
 
         mesh = self.mesh(cloud).to(device)
-        refined = Reconstruct(score, times=falling(*reversed(self.t_texture)))
+        refined = Reconstruct(score, self.denoising, falling(*reversed(self.t_texture)))
 
         def refine(view: Rendering[Raster], shot: Shot, step: Step) -> Terms:
             return {"guidance": refined(prior.encode(view.before(shot)), shot, step)}

@@ -11,34 +11,21 @@ A schedule, for any recipe (guidance.times.DreamTime); here it stands in DreamFu
     t               falls by W: 1 from .5 to .8, and flanks     the same, in `t_range`
     cameras         as DreamFusion's                            views.Views"""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
-from dreamlift.fit import Observer
+from dreamlift.guidance import Guidance
 from dreamlift.guidance.courses import DreamTime as Prioritised
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Prior
-from dreamlift.recipes.dreamfusion import DreamFusion
-from dreamlift.run import Run
-from dreamlift.scenes.field import Field
+from dreamlift.recipes.followers import Follower
 
 
 @dataclass(frozen=True)
-class DreamTime:
+class DreamTime(Follower):
     """The numbers of a run. The defaults are the `draft` for the embedded prior."""
 
-    prompt: str
-    """What to make."""
-    seed: int = 0
-    """Every random draw follows from it."""
-    steps: int = 500
-    """Optimiser steps."""
-    batch: int = 1
-    """Views per step."""
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
     clamp: bool = True
@@ -46,32 +33,12 @@ class DreamTime:
     t_range: tuple[float, float] = (0.02, 0.98)
     """What t is clipped to."""
 
-    def full(self) -> "DreamTime":
-        """More steps, of two views each."""
-        return replace(self, steps=1500, batch=2)
-
     def paper(self) -> "DreamTime":
         """The paper's numbers; for large priors."""
         return replace(self, steps=10_000, scale=100.0, clamp=False)
 
-    def field(self) -> DreamFusion:
-        """Whose cameras, lights, field and regularisers these are."""
-        return DreamFusion(self.prompt, self.seed, self.steps, self.batch)
-
-    def made(self, run: Run) -> Field:
-        """The field of a finished run."""
-        return self.field().made(run)
-
-    def run(
-        self,
-        run: Run,
-        prior: Prior,
-        observers: Sequence[Observer] = (),
-        *,
-        device: torch.device | str = "cpu",
-    ) -> Field:
-        """Make the field, or load it where the run has it."""
+    def guidance(self, prior: Prior) -> Guidance:
+        """What the prior says of a picture."""
         y, null = about(prior, self.prompt), Sentence(prior, "")
         score = cfg(prior, y, null, self.scale, clamp=1.0 if self.clamp else None)
-        sds = SDS(score, Prioritised(limits=self.t_range))
-        return self.field().follow(sds, run, prior, observers, device=device)
+        return SDS(score, Prioritised(limits=self.t_range))

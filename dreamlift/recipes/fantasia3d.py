@@ -69,6 +69,8 @@ class Fantasia3D:
     """Weight of the penalty on surfaces that nobody sees."""
     size: int = 64
     """Side of the pictures, in pixels (512 in the paper)."""
+    negative: str = ""
+    """What it should not be: said in place of the null prompt."""
 
     def full(self) -> "Fantasia3D":
         """More steps, of two views each."""
@@ -104,7 +106,7 @@ class Fantasia3D:
     ) -> Tetrahedra:
         """Make the shape and then its colours, or load what the run has of them."""
         mesh = self.scene().to(device)
-        y, null = about(prior, self.prompt), Sentence(prior, "")
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative)
         score, times = (
             cfg(prior, y, null, self.scale, clamp=1.0),
             Annealed(self.t_start, self.t_end),

@@ -32,6 +32,7 @@ from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.sketch import Sketch
 from dreamlift.guidance.times import Annealed, Uniform, alpha_sigma_squared
 from dreamlift.prior import Latents, Prior
+from dreamlift.recipes import File
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field, Init
 from dreamlift.scenes.latent import LatentField
@@ -64,7 +65,7 @@ class LatentNeRF:
     """Range of t in the second stage."""
     init: Init = "fog"
     """The density to start from: nearly uniform fog, or the paper's compact blob."""
-    sketch: str = ""
+    sketch: File = ""
     """A mesh file that says roughly where the object is: GLB, OBJ, PLY, STL, OFF; none: free."""
     sketched: float = 10_000.0
     """Weight of the penalty on what is not as in the sketch."""
@@ -78,6 +79,8 @@ class LatentNeRF:
     """Side of the pictures, in pixels; latents have the prior's own side."""
     samples: int = 48
     """Samples along the diameter of the scene's ball."""
+    negative: str = ""
+    """What it should not be: said in place of the null prompt."""
 
     def full(self) -> "LatentNeRF":
         """More steps, of two views each."""
@@ -107,7 +110,8 @@ class LatentNeRF:
     ) -> Field:
         """Make the latents and then the colours, or load what the run has of them."""
         guide, free = self.guide(), Views(shares=(1, 0, 0))
-        score = cfg(prior, about(prior, self.prompt), Sentence(prior, ""), self.scale, clamp=1.0)
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative)
+        score = cfg(prior, y, null, self.scale, clamp=1.0)
         kind = LatentField if isinstance(prior, Latents) else Field
         scene = kind(init=self.init, samples=self.samples).to(device)
         side = prior.size // prior.factor if isinstance(prior, Latents) else self.size

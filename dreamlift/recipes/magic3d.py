@@ -67,6 +67,8 @@ class Magic3D:
     """Side of the coarse pictures, in pixels."""
     fine_size: int = 128
     """Side of the fine pictures (512 in the paper)."""
+    negative: str = ""
+    """What it should not be: said in place of the null prompt."""
 
     def full(self) -> "Magic3D":
         """More steps, of two views each."""
@@ -80,9 +82,8 @@ class Magic3D:
 
     def coarse(self) -> DreamFusion:
         """The first stage."""
-        return DreamFusion(
-            self.prompt, self.seed, self.steps, self.batch, self.scale, size=self.size
-        )
+        coarse = DreamFusion(self.prompt, self.seed, self.steps, self.batch, self.scale)
+        return replace(coarse, size=self.size, negative=self.negative)
 
     def made(self, run: Run) -> Tetrahedra:
         """The fine mesh of a finished run."""
@@ -99,7 +100,8 @@ class Magic3D:
         """Make the field and then the mesh, or load what the run has of them."""
         field = self.coarse().run(run / COARSE, prior, observers, device=device)
         mesh = mesh_of(field, self.resolution, device)
-        score = cfg(prior, about(prior, self.prompt), Sentence(prior, ""), self.scale, clamp=1.0)
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative)
+        score = cfg(prior, y, null, self.scale, clamp=1.0)
         stage = mesh_stage(
             mesh,
             Views().course(self.batch, size=self.fine_size),

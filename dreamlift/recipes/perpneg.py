@@ -27,24 +27,16 @@ from dreamlift.guidance.prompts import Sentence, about, sided
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Annealed
 from dreamlift.prior import Prior
-from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.recipes.followers import Follower
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
 from dreamlift.words import untextured
 
 
 @dataclass(frozen=True)
-class PerpNeg:
+class PerpNeg(Follower):
     """The numbers of a run. The defaults are the `draft` for the embedded prior."""
 
-    prompt: str
-    """What to make."""
-    seed: int = 0
-    """Every random draw follows from it."""
-    steps: int = 500
-    """Optimiser steps."""
-    batch: int = 1
-    """Views per step."""
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
     strength: float = 2.0
@@ -56,22 +48,20 @@ class PerpNeg:
     t_end: tuple[float, float] = (0.05, 0.6)
     """Range of t at the last step."""
 
-    def full(self) -> "PerpNeg":
-        """More steps, of two views each."""
-        return replace(self, steps=1500, batch=2)
-
     def paper(self) -> "PerpNeg":
         """The paper's numbers; for large priors."""
         t = (0.02, 0.98)
         return replace(self, steps=10_000, scale=100.0, clamp=False, t_start=t, t_end=t)
 
-    def field(self) -> DreamFusion:
-        """Whose cameras, lights, field and regularisers these are."""
-        return DreamFusion(self.prompt, self.seed, self.steps, self.batch)
-
-    def made(self, run: Run) -> Field:
-        """The field of a finished run."""
-        return self.field().made(run)
+    def guidance(self, prior: Prior, firm: Strength | None = None) -> SDS:
+        """What the prior says of a picture; `firm` is the strength where others may raise it."""
+        y, null = about(prior, self.prompt, interpolate=True), Sentence(prior, "")
+        bare = sided(untextured(self.prompt))
+        firm = firm or Strength(self.strength)
+        others = unlike(prior, sided(self.prompt), untextured=bare, strength=firm)
+        clamp = 1.0 if self.clamp else None
+        score = Across(prior, y, null, others, self.scale, clamp)
+        return SDS(score, Annealed(self.t_start, self.t_end))
 
     def run(
         self,
@@ -81,13 +71,8 @@ class PerpNeg:
         *,
         device: torch.device | str = "cpu",
     ) -> Field:
-        """Make the field, or load it where the run has it."""
-        y, null = about(prior, self.prompt, interpolate=True), Sentence(prior, "")
-        bare = sided(untextured(self.prompt))
+        """Make the field, or load it where the run has it; two faces raise the strength."""
         firm = Strength(self.strength)
-        others = unlike(prior, sided(self.prompt), untextured=bare, strength=firm)
-        clamp = 1.0 if self.clamp else None
-        score = Across(prior, y, null, others, self.scale, clamp)
-        sds = SDS(score, Annealed(self.t_start, self.t_end))
+        sds = self.guidance(prior, firm)
         kept = {"strength": firm}
         return self.field().follow(sds, run, prior, observers, device=device, keep=kept)

@@ -12,34 +12,21 @@
 
 A step asks the prior some six times as often as one of dreamfusion does."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
-from dreamlift.fit import Observer
+from dreamlift.guidance import Guidance
 from dreamlift.guidance.courses import falling
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sdi import SDI as Inversion
 from dreamlift.prior import Prior
-from dreamlift.recipes.dreamfusion import DreamFusion
-from dreamlift.run import Run
-from dreamlift.scenes.field import Field
+from dreamlift.recipes.followers import Follower
 
 
 @dataclass(frozen=True)
-class SDI:
+class SDI(Follower):
     """The numbers of a run. The defaults are the `draft` for the embedded prior."""
 
-    prompt: str
-    """What to make."""
-    seed: int = 0
-    """Every random draw follows from it."""
-    steps: int = 500
-    """Optimiser steps (10,000 in the paper)."""
-    batch: int = 1
-    """Views per step."""
     scale: float = 8.5
     """Classifier-free guidance scale; 1 is no guidance."""
     inversion: float = 6.5
@@ -51,36 +38,16 @@ class SDI:
     t_last: float = 0.2
     """Noise level of the last step."""
 
-    def full(self) -> "SDI":
-        """More steps, of two views each."""
-        return replace(self, steps=1500, batch=2)
-
     def paper(self) -> "SDI":
         """The paper's numbers; for large priors."""
         return replace(self, steps=10_000, t_first=0.98)
 
-    def field(self) -> DreamFusion:
-        """Whose cameras, lights, field and regularisers these are."""
-        return DreamFusion(self.prompt, self.seed, self.steps, self.batch)
-
-    def made(self, run: Run) -> Field:
-        """The field of a finished run."""
-        return self.field().made(run)
-
-    def run(
-        self,
-        run: Run,
-        prior: Prior,
-        observers: Sequence[Observer] = (),
-        *,
-        device: torch.device | str = "cpu",
-    ) -> Field:
-        """Make the field, or load it where the run has it."""
+    def guidance(self, prior: Prior) -> Guidance:
+        """What the prior says of a picture."""
         y, null = about(prior, self.prompt), Sentence(prior, "")
-        guidance = Inversion(
+        return Inversion(
             cfg(prior, y, null, self.scale, clamp=1.0),
             cfg(prior, y, null, -self.inversion, clamp=1.0),
             falling(self.t_first, self.t_last),
             steps=self.walk,
         )
-        return self.field().follow(guidance, run, prior, observers, device=device)

@@ -14,63 +14,30 @@ With s = sigma / alpha this is SDS of weight w = 1 (guidance/sjc.py). Four choic
 The paper's scene is a voxel grid of a prior's latents, 100 a side, kept empty by a loss of its
 own (10,000 steps of Adamax, .05); ours is DreamFusion's field of colours, with its regularisers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
-from dreamlift.fit import Observer
+from dreamlift.guidance import Guidance
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sjc import sjc
 from dreamlift.prior import Prior
-from dreamlift.recipes.dreamfusion import DreamFusion
-from dreamlift.run import Run
-from dreamlift.scenes.field import Field
+from dreamlift.recipes.followers import Follower
 
 
 @dataclass(frozen=True)
-class SJC:
+class SJC(Follower):
     """The numbers of a run. The defaults are the `draft` for the embedded prior."""
 
-    prompt: str
-    """What to make."""
-    seed: int = 0
-    """Every random draw follows from it."""
-    steps: int = 500
-    """Optimiser steps (10,000 in the paper)."""
-    batch: int = 1
-    """Views per step (1 in the paper)."""
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper's code)."""
     clamp: bool = True
     """Keep the clean sample that the guided noise implies within the range of pictures."""
 
-    def full(self) -> "SJC":
-        """More steps, of two views each."""
-        return replace(self, steps=1500, batch=2)
-
     def paper(self) -> "SJC":
         """The paper's numbers; for large priors."""
         return replace(self, steps=10_000, scale=100.0, clamp=False)
 
-    def field(self) -> DreamFusion:
-        """Whose cameras, lights, field and regularisers these are."""
-        return DreamFusion(self.prompt, self.seed, self.steps, self.batch)
-
-    def made(self, run: Run) -> Field:
-        """The field of a finished run."""
-        return self.field().made(run)
-
-    def run(
-        self,
-        run: Run,
-        prior: Prior,
-        observers: Sequence[Observer] = (),
-        *,
-        device: torch.device | str = "cpu",
-    ) -> Field:
-        """Make the field, or load it where the run has it."""
+    def guidance(self, prior: Prior) -> Guidance:
+        """What the prior says of a picture."""
         y, null = about(prior, self.prompt), Sentence(prior, "")
-        score = cfg(prior, y, null, self.scale, clamp=1.0 if self.clamp else None)
-        return self.field().follow(sjc(score), run, prior, observers, device=device)
+        return sjc(cfg(prior, y, null, self.scale, clamp=1.0 if self.clamp else None))

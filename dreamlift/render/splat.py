@@ -110,25 +110,34 @@ def project(gaussians: Gaussians, cameras: Cameras, *, light: Light | None = Non
         radius = torch.where(drawn & radius.isfinite(), radius, 0).clamp_max(1 << 20).int()
         rect = tiles(center, radius, cameras.height, cameras.width)
         radius = radius * (rect[..., 2:] > rect[..., :2]).all(-1)
+    Y = basis(_toward(gaussians, cameras), gaussians.degree)
+    color = (torch.einsum("bnk,nkc->bnc", Y, gaussians.harmonics) + 0.5).clamp_min(0)
     return Footprints(
         center=center,
         conic=torch.stack([yy, -xy, xx], -1) / det[..., None],
         opacity=gaussians.opacity_logits.sigmoid(),
         depth=local[..., 2],
         radius=radius,
-        carried=_carried(gaussians, cameras, z, light),
+        carried=carry(color, z, gaussians, cameras, light),
     )
 
 
-def _carried(
-    gaussians: Gaussians, cameras: Cameras, z: Float[Tensor, "b n"], light: Light | None
+def _toward(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "b n 3"]:
+    """The unit direction from each camera to each Gaussian."""
+    return F.normalize(gaussians.means - cameras.position[:, None], dim=-1)
+
+
+def carry(
+    color: Float[Tensor, "b n 3"],
+    z: Float[Tensor, "b n"],
+    gaussians: Gaussians,
+    cameras: Cameras,
+    light: Light | None,
 ) -> Float[Tensor, "b n c"]:
     """Colour, depth, and under a light normals, as seen from each camera."""
-    toward = F.normalize(gaussians.means - cameras.position[:, None], dim=-1)
-    Y = basis(toward, gaussians.degree)
-    color = (torch.einsum("bnk,nkc->bnc", Y, gaussians.harmonics) + 0.5).clamp_min(0)
     if light is None:
         return torch.cat([color, z[..., None]], -1)
+    toward = _toward(gaussians, cameras)
     normal = shortest_axes(gaussians).expand_as(toward)
     away = (normal * toward).sum(-1, keepdim=True) > 0
     normal = torch.where(away, -normal, normal)
@@ -255,12 +264,26 @@ def _warp_installed() -> bool:
     return found
 
 
+def _for_warp(like: Tensor) -> bool:
+    """Whether Warp computes with such tensors here."""
+    fits = like.dtype == torch.float32 and like.device.type in ("cpu", "cuda")
+    return fits and _warp_installed()
+
+
 def fastest(footprints: Footprints) -> Composite:
     """The twin for these tensors: Warp for single precision, torch for anything else, as on MPS."""
-    center = footprints.center
-    other = center.dtype != torch.float32 or center.device.type not in ("cpu", "cuda")
-    if other or not _warp_installed():
+    if not _for_warp(footprints.center):
         return composite
     from dreamlift.render import splat_warp
 
     return splat_warp.composite
+
+
+def projected(gaussians: Gaussians, cameras: Cameras, *, light: Light | None = None) -> Footprints:
+    """`project` by the fastest twin: Warp as in `fastest`, but torch for cameras that learn."""
+    learned = cameras.world_to_camera.requires_grad or cameras.K.requires_grad
+    if learned or not _for_warp(gaussians.means):
+        return project(gaussians, cameras, light=light)
+    from dreamlift.render import project_warp
+
+    return project_warp.project(gaussians, cameras, light=light)

@@ -12,7 +12,7 @@ from dreamlift.geometry.gaussians import Gaussians, harmonics_of, spacing
 from dreamlift.geometry.harmonics import count, degree_of
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.points import scatter
-from dreamlift.render.splat import Composite, Splats, fastest, project
+from dreamlift.render.splat import Composite, Splats, fastest, projected
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.densify import Change, Densify, densified
 from dreamlift.step import Step, exponential
@@ -120,7 +120,7 @@ class Cloud(Scene[Splats]):
     ) -> Rendering[Splats]:
         """Depth is along the ray and of the means; normals, the thin axes, come with a light."""
         cameras = shot.cameras
-        footprints = project(self.gaussians(), cameras, light=shot.light)
+        footprints = projected(self.gaussians(), cameras, light=shot.light)
         if footprints.center.requires_grad:
             footprints.center.retain_grad()
         composite = composite or fastest(footprints)
