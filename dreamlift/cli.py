@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
+from dreamlift.batch import Batch
 from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
 from dreamlift.embed import Embed, bring
@@ -158,7 +159,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
     commands: Any = (
         Annotated[first, tyro.conf.subcommand("generate")]
-        | second | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
+        | second | Batch | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
     )  # fmt: skip
 
     whole: Any = make_dataclass(

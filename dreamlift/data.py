@@ -68,7 +68,7 @@ class Data:
     def _toys(self) -> None:
         from dreamlift.toybox.dataset import Dataset
 
-        captions = (*self.captions, *_lines(self.captions_file))
+        captions = (*self.captions, *lines(self.captions_file))
         dataset = Dataset(
             self.seed,
             self.views,
@@ -104,7 +104,7 @@ class Data:
             print(f"{others} mesh files have no line in captions.jsonl.", file=sys.stderr)
 
 
-def _lines(path: Path | None) -> list[str]:
+def lines(path: Path | None) -> list[str]:
     """The captions in a text file."""
     if path is None:
         return []

@@ -71,6 +71,7 @@ NEIGHBOURS = {
     ("api", "evaluate"),
     ("reconstruct", "evaluate"),
     ("batch", "api"),
+    ("batch", "data"),
     ("studio", "api"),
     ("cli", "evaluate"),
     ("cli", "studio"),

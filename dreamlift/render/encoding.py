@@ -15,6 +15,18 @@ def frequencies(x: Float[Tensor, "*s d"], octaves: int) -> Float[Tensor, "*s e"]
     return torch.cat([x, phase.sin(), phase.cos()], -1)
 
 
+def integrated(
+    mean: Float[Tensor, "*s d"], variance: Float[Tensor, "*s d"], octaves: int
+) -> Float[Tensor, "*s e"]:
+    """The mean of `frequencies` over a Gaussian, by its variance along each axis: sines and cosines
+    times exp(-4^k variance / 2), Eq. 14 of mip-NeRF (arXiv:2103.13415), in the order of above."""
+    d = mean.shape[-1]
+    scale = 4.0 ** torch.arange(octaves, device=mean.device, dtype=mean.dtype)
+    fading = (-0.5 * (variance[..., None, :] * scale[:, None]).flatten(-2)).exp()
+    plain = frequencies(mean, octaves)
+    return torch.cat([plain[..., :d], plain[..., d:] * torch.cat([fading, fading], -1)], -1)
+
+
 def network(sizes: Sequence[int], rng: torch.Generator) -> nn.Sequential:
     """Linear layers of these widths, SiLU between; He's initialisation, the last layer small."""
     layers: list[nn.Module] = []

@@ -123,20 +123,42 @@ def march_sections(
     """`march` for a field that looks different from different directions, as NeuS's."""
     i = torch.arange(int(rays.count.max()), device=rays.count.device)
     t = rays.first[..., None] + i * rays.step[..., None]
-    points = rays.origins[..., None, :] + t[..., None] * rays.directions[..., None, :]
     kept = i < rays.count[..., None]
     if occupied is not None:
-        kept = kept & occupied_at(occupied, points)
+        kept = kept & occupied_at(occupied, along(rays, t))
+    return march_at(field, rays, t, rays.step[..., None].expand_as(t), kept, light=light)
+
+
+def along(rays: Rays, t: Float[Tensor, "b r s"]) -> Float[Tensor, "b r s 3"]:
+    """The points at distances t (world units) on each ray."""
+    return rays.origins[..., None, :] + t[..., None] * rays.directions[..., None, :]
+
+
+def weigh(thickness: Float[Tensor, "*b s"]) -> Float[Tensor, "*b s"]:
+    """w_i of samples of these optical depths, front to back."""
+    return (thickness - thickness.cumsum(-1)).exp() * -(-thickness).expm1()
+
+
+def march_at(
+    field: Sections,
+    rays: Rays,
+    t: Float[Tensor, "b r s"],
+    lengths: Float[Tensor, "b r s"],
+    kept: Bool[Tensor, "b r s"],
+    *,
+    light: Light | None = None,
+) -> Marched:
+    """Composite samples anywhere: at distances t, front to back, each for a section of its length
+    (world units); the field is asked about those that are kept, others are empty."""
+    points = along(rays, t)
     picture, ray, _ = kept.nonzero(as_tuple=True)
-    v, length = rays.directions[picture, ray], rays.step[picture, ray]
-    matter = field(points[kept], v, length)
+    v = rays.directions[picture, ray]
+    matter = field(points[kept], v, lengths[kept])
 
     def spread(x: Float[Tensor, "n c"]) -> Float[Tensor, "b r s c"]:
         return x.new_zeros(*kept.shape, x.shape[-1]).masked_scatter(kept[..., None], x)
 
-    thickness = spread(matter.density[:, None])[..., 0] * rays.step[..., None]
-    T = (thickness - thickness.cumsum(-1)).exp()
-    w = (T * -(-thickness).expm1())[..., None]
+    w = weigh(spread(matter.density[:, None])[..., 0] * lengths)[..., None]
     color, normal = matter.albedo, torch.zeros_like(v)
     facing = normal[:, :1]
     if light is not None:

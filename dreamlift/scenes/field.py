@@ -6,6 +6,7 @@ frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1), or another 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, TypeAlias, final
 
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dreamlift.lights import Light
 from dreamlift.render.encoding import frequencies, network
 from dreamlift.render.grid import density_of, halve, lookup, raw_of, vertices
 from dreamlift.render.occupancy import decay, occupancy
@@ -26,13 +28,15 @@ from dreamlift.render.volume import (
     analytic_normals,
     fastest,
     finite_normals,
-    march,
+    march_sections,
     sample_rays,
 )
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.step import Step
 
 Init: TypeAlias = Literal["fog", "blob"]
+Marcher: TypeAlias = Callable[["Field", Rays, Light | None], Marched]
+"""How a field of any body is looked at: what its rays gather, under a light or none."""
 
 REFRESH = 16
 """Steps between two looks at which cells are empty."""
@@ -125,6 +129,11 @@ class Body(nn.Module, ABC):
     def fresh(self) -> "Body":
         """As it was drawn."""
 
+    def over(self, points: Points, variance: Points) -> Float[Tensor, "n 4"]:
+        """The same in the mean over Gaussians around points, with these variances along x, y, z
+        (square world units): by default, at the points."""
+        return self(points)
+
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
         """The greatest raw density at the corners of each cell."""
         return at_corners(self, cells)
@@ -178,10 +187,12 @@ class Field(Scene[RayIntegrals]):
         samples: int = 48,
         resolution: int = 65,
         levels: int = 3,
+        marcher: Marcher | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         """`samples` along a diameter; `resolution` of the grid, one more than a multiple of 32, and
-        how many `levels` add up to it; `rng` draws the network's weights (default: seed 0)."""
+        how many `levels` add up to it; `marcher` how a network is looked at, where not at all even
+        samples at once (marching.py); `rng` draws the network's weights (default: seed 0)."""
         super().__init__()
         if resolution % 32 != 1 or resolution < 33:
             raise ValueError(
@@ -199,6 +210,7 @@ class Field(Scene[RayIntegrals]):
             self.body = Frequencies(raw, rng) if body == "frequencies" else body
         self.normals: Literal["finite", "analytic"] = normals
         self.samples = samples
+        self.marcher = marcher
         self.register_buffer("seen", torch.zeros(32, 32, 32))
         self.register_buffer("occupied", torch.ones(32, 32, 32, dtype=torch.bool))
 
@@ -246,9 +258,15 @@ class Field(Scene[RayIntegrals]):
             points = vertices(resolution, device=self.seen.device)
             return self.body(points.flatten(0, 2)).reshape(*points.shape[:3], 4)
 
-    def query(self, points: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-        """Density per world unit, and albedo (sRGB in [0, 1]); no density outside the ball."""
-        values = self.body(points)
+    def query(
+        self, points: Points, variance: Points | None = None
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+        """Density per world unit, and albedo (sRGB in [0, 1]); no density outside the ball. With a
+        variance (Body.over) in the mean around points, where the body can tell."""
+        if variance is not None and isinstance(self.body, Body):
+            values = self.body.over(points, variance)
+        else:
+            values = self.body(points)
         within = points.square().sum(-1) < BALL**2
         return density_of(values[:, 0]) * within, values[:, 1:].sigmoid()
 
@@ -269,17 +287,26 @@ class Field(Scene[RayIntegrals]):
             grid = self.body.dense()
             march_grid = fastest(grid, rays)
             m = march_grid(grid, rays, light=shot.light, occupied=self.occupied)
+        elif self.marcher is not None:
+            m = self.marcher(self, rays, shot.light)
         else:
-            look = self._lit if shot.light is not None else self._unlit
-            m = march(look, rays, light=shot.light, occupied=self.occupied)
+            m = self.march(rays, shot.light)
         return pictured(m, shot)
 
-    def _unlit(self, points: Points) -> Matter:
-        return Matter(*self.query(points))
+    def march(self, rays: Rays, light: Light | None) -> Marched:
+        """At even samples, all at once."""
+        look = self.unlit if light is None else self.lit
+        return march_sections(look, rays, light=light, occupied=self.occupied)
 
-    def _lit(self, points: Points) -> Matter:
+    def unlit(self, points: Points, directions: Points, lengths: Float[Tensor, " n"]) -> Matter:
+        """What there is in sections of rays, of these lengths: render.volume.Sections."""
+        return Matter(*self.query(points, (directions * lengths[:, None]).square() / 12))
+
+    def lit(self, points: Points, directions: Points, lengths: Float[Tensor, " n"]) -> Matter:
+        """The same with normals, for a light."""
         find = finite_normals if self.normals == "finite" else analytic_normals
-        return Matter(*self.query(points), find(self.density, points))
+        matter = self.unlit(points, directions, lengths)
+        return replace(matter, normal=find(self.density, points))
 
     def adapt(
         self, step: Step, view: Rendering[RayIntegrals], optimizer: torch.optim.Optimizer

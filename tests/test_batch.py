@@ -1,0 +1,131 @@
+"""`dreamlift batch`: each device takes the next prompt; one that fails leaves the others alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from test_cli import Dreamlift, dreamlift
+
+from dreamlift import batch
+
+__all__ = ["dreamlift"]
+
+FAKE = """
+import json, sys, time
+prompt, device, file = sys.argv[1:]
+start = time.time()
+print("said of", prompt)
+try:
+    time.sleep(30 if prompt == "slow" else 0.3)
+except KeyboardInterrupt:
+    sys.exit(130)
+with open(file, "a") as out:
+    out.write(json.dumps([prompt, device, start, time.time()]) + "\\n")
+sys.exit(prompt == "bad")
+"""
+
+
+def played(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command that sleeps in place of `generate`, and the file it writes to."""
+    script, diary = folder / "fake.py", folder / "diary"
+    script.write_text(FAKE)
+
+    def command(prompt: str, device: str, place: Path, flags: Sequence[str]) -> list[str]:
+        return [sys.executable, str(script), prompt, device, str(diary)]
+
+    monkeypatch.setattr(batch, "command", command)
+    monkeypatch.setattr("dreamlift.priors.source.device_named", lambda name: name)
+    return diary
+
+
+def check_devices(dreamlift: Dreamlift, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every prompt once; never two at a time on one device; both devices at work at once."""
+    diary = played(folder, monkeypatch)
+    (folder / "p.txt").write_text("a cone\na cube\n\nbad\na ball\na cone\n")
+    ended = dreamlift("batch", "p.txt", "--devices", "one", "two")
+    rows = [json.loads(line) for line in diary.read_text().splitlines()]
+    assert sorted(row[0] for row in rows) == ["a ball", "a cone", "a cube", "bad"]
+    assert {row[1] for row in rows} == {"one", "two"}
+    for device in ("one", "two"):
+        spans = sorted(row[2:] for row in rows if row[1] == device)
+        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    spans = sorted(row[2:] for row in rows)
+    assert any(b[0] < a[1] for a, b in zip(spans, spans[1:], strict=False)), "one after another"
+    assert ended.code == 1
+    assert [Path(line).name.rpartition("-")[0] for line in ended.out] == [
+        "a-cone", "a-cube", "a-ball",
+    ]  # fmt: skip
+    assert "'bad' was not made: see " in ended.err
+    [said] = (folder / "runs" / "batch" / "p").glob("bad-*.log")
+    assert said.read_text() == "said of bad\n"
+
+
+def test_each_device_takes_the_next_prompt(
+    dreamlift: Dreamlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_devices(dreamlift, tmp_path, monkeypatch)
+
+
+def test_what_is_asked_is_generate_on_the_device() -> None:
+    words = batch.command("a cone", "cuda:1", Path("out/x"), ["--recipe", "sjc"])
+    assert words[1:] == ["-m", "dreamlift", "generate", "a cone", "--recipe", "sjc",
+                         "--device", "cuda:1", "--out", "out/x"]  # fmt: skip
+    first, other = (batch.place(Path("out"), p) for p in ("a cone!", "a cone?"))
+    assert first != other and first.name.startswith("a-cone-")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--flags=--out here",), "--out is not for --flags"),
+        (("--flags=--device=cpu",), "--device=cpu is not for --flags"),
+        (("--devices", "cuda:77"), "There is no device 'cuda:77' here"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(
+    more: Sequence[str], said: str, dreamlift: Dreamlift, tmp_path: Path
+) -> None:
+    (tmp_path / "p.txt").write_text("a cone\n")
+    ended = dreamlift("batch", "p.txt", *more)
+    assert ended.code == 2 and said in ended.err
+    assert dreamlift("batch", "none.txt").code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.seconds
+def test_ctrl_c_reaches_every_process_once(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("slow\na cone\n")
+    (tmp_path / "fake.py").write_text(FAKE)
+    code = (
+        "import sys; from dreamlift import batch, cli\n"
+        "batch.command = lambda p, d, *_: [sys.executable, 'fake.py', p, d, 'diary']\n"
+        "sys.exit(cli.main(['batch', 'p.txt', '--devices', 'cpu', 'cpu']))"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (tmp_path / "diary").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 130 and "the same command goes on" in err
+    assert "slow: exit code 130" in err
+
+
+def test_one_after_another_is_caught(
+    dreamlift: Dreamlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = batch.Work.on
+    monkeypatch.setattr(batch.Work, "on", lambda self, devices: right(self, devices[:1]))
+    with pytest.raises(AssertionError):
+        check_devices(dreamlift, tmp_path, monkeypatch)
