@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamlift import asked, memory, pilots
+from dreamlift import asked, memory, pilots, split
 from dreamlift.convert import check_finish
 from dreamlift.detectors import examiner
 from dreamlift.embed import sentences_of
@@ -67,6 +67,8 @@ class Request:
     """Seeds, from the recipe's on, that begin; the best goes on (pilots.py)."""
     memory: str = ""
     """What the prior may take of it, "8G"; empty: whatever it takes."""
+    parts: int = 1
+    """In which a step's views are scored, one after another or one on each process (split.py)."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says of it."""
@@ -82,6 +84,8 @@ class Request:
             rest["pilot"] = self.pilot
         if self.memory:
             rest["memory"] = self.memory
+        if self.parts > 1:
+            rest["parts"] = self.parts
         return {"recipe": name_of(self.recipe), **numbers, **rest}
 
     @staticmethod
@@ -92,9 +96,10 @@ class Request:
             name, device = config.pop("recipe"), config.pop("device")
             prior, finish = config.pop("prior"), config.pop("finish")
             remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
-            memory = str(config.pop("memory", ""))
-            if type(remedies) is not bool or type(pilot) is not int:
-                raise ValueError(f"its remedies are {remedies!r}, its pilots {pilot!r}")
+            memory, parts = str(config.pop("memory", "")), config.pop("parts", 1)
+            if type(remedies) is not bool or not type(pilot) is type(parts) is int:
+                said = f"its remedies are {remedies!r}, its pilots {pilot!r}, its parts {parts!r}"
+                raise ValueError(said)
             recipe = from_json(kind(name), asked.kept(run, config, kind(name)))
             followed = Comparer if isinstance(recipe, Compared) else Source
             return Request(
@@ -105,6 +110,7 @@ class Request:
                 remedies,
                 pilot,
                 memory,
+                parts,
             )
         except BadInput:
             raise
@@ -127,16 +133,21 @@ def request(
     remedies: bool = True,
     pilot: int = 1,
     memory: str = "",
+    parts: int = 1,
 ) -> Request:
     """Check all that can be checked without a network. Raises BadInput.
 
-    `memory`: what the prior may take of it, such as "8G"; whether it can is planned here.
+    `memory`: what the prior may take of it, such as "8G"; whether it can is planned here. `parts`:
+    in which a step's views are scored; under torchrun at least one for each process. Nothing is
+    remedied in a run of several.
     """
     finish = finish or Finish()
     check_numbers(recipe)
     asked.check_files(recipe)
     check_finish(finish)
     device = device_named(device)
+    parts = max(parts, split.join(device)) if parts == 1 else parts
+    asked.check_parts(recipe, parts, pilot)
     compared = isinstance(recipe, Compared)
     source = comparer_of(prior, device) if compared else source_of(prior, device)
     if isinstance(source, Source):
@@ -146,7 +157,8 @@ def request(
     if pilot != 1:
         pilots.check(recipe.prompt, pilot, world=not source.open)
     plan_for(recipe, source, memory, device)
-    return Request(recipe, source, device, finish, remedies, pilot, memory)
+    act = remedies and parts == 1
+    return Request(recipe, source, device, finish, act, pilot, memory, parts)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -158,10 +170,14 @@ def start(request: Request, out: str | Path | None = None) -> Run:
     recipe = request.recipe
     title = asked.title(recipe)
     folder = Path(out or run_folder(Path("runs"), name_of(recipe), title, config))
+    if not split.leads():
+        split.meet()
+        return Run.open(folder)
     used = any(folder.glob("[!.]*"))  # then nothing is written; else two may begin at once
     with nullcontext() if used else alone(folder):
         run = Run.create(folder, config)
     asked.keep(recipe, run)
+    split.meet()
     return run
 
 
@@ -174,6 +190,9 @@ def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
     asset = finished(run)
     if asset is not None:
         return asset
+    split.join(str(run.settings.get("device")))
+    if not split.leads():
+        return _work(run, ())
     with alone(run.path):
         return _work(run, standard() if observers is None else observers)
 
@@ -193,9 +212,14 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
         def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
             examine = examiner(recipe.prompt, world=world)
             watch = [*observers, Remedies(examine, act=request.remedies), *more]
-            return recipe.run(run, model, watch, device=device)
+            if request.parts > 1:  # what one process looks at and changes, the others would not
+                watch = [*observers]
+            with split.into(request.parts):
+                return recipe.run(run, model, watch, device=device)
 
         scene = begin(run, _piloted(run, request, begin))
+        if not split.leads():
+            return Asset(run.path)
         log.info("cutting the surface, baking its colours, filming it ...")
         asset = export(scene, run.path, finish=request.finish, replace=True)
     except DegenerateError as error:

@@ -8,14 +8,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from dreamlift import split
 from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
 from dreamlift.io.cutout import digest, read_cutout
 from dreamlift.io.images import save_png
 from dreamlift.offers import Recipe
 from dreamlift.priors.source import Source
+from dreamlift.recipes.dreamgaussian import DreamGaussian
+from dreamlift.recipes.gaussiandreamer import GaussianDreamer
 from dreamlift.recipes.latent_nerf import LatentNeRF
-from dreamlift.recipes.mvdream import MVDream
+from dreamlift.recipes.luciddreamer import LucidDreamer
+from dreamlift.recipes.mvdream import AROUND, MVDream
 from dreamlift.recipes.zero123 import Zero123
 from dreamlift.run import Run
 
@@ -42,6 +46,22 @@ def check_told(recipe: object, source: Source) -> None:
         except BadInput as error:
             raise BadInput(f"What --negative says cannot be told. {error}") from error
     source.refuse_unread(sentences_of(recipe), own_of(recipe))
+
+
+def check_parts(recipe: object, parts: int, pilot: int) -> None:
+    """Raise BadInput for a run whose steps cannot be done in so many parts (split.py)."""
+    if parts == 1:
+        return
+    growing = isinstance(recipe, DreamGaussian | GaussianDreamer | LucidDreamer)
+    if growing or vars(recipe).get("particles", 1) > 1:
+        raise BadInput(
+            "What this recipe makes grows by what each view shows, or is drawn from particles, "
+            "and its steps cannot be done in parts. Leave --split and torchrun out."
+        )
+    if pilot > 1:
+        raise BadInput("--pilot and --split do not go together. Leave one of them out.")
+    together = AROUND if isinstance(recipe, MVDream) else 1
+    split.check(parts, int(vars(recipe)["batch"]), together)
 
 
 def title(recipe: object) -> str:

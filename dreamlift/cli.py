@@ -90,6 +90,9 @@ class Generate:  # what it runs is added by `_numbered`, with the recipe's numbe
     embeddings: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """What `dreamlift embed --out FILE` wrote, here or on another machine, or a folder of such
     files: then the prior's text encoder is not needed."""
+    split: int = 1
+    """Score each step's views in so many parts, each with noise of its own: one after another, or
+    under torchrun one on each process, of which there is then at least one for each."""
     pilot: int = 1
     """Begin with so many seeds, from --seed on, and go on with the one that is most like the
     prompt by the embedded CLIP after 30 % of its first stage."""
@@ -212,6 +215,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             remedies=self.remedies,
             pilot=self.pilot,
             memory=self.memory,
+            parts=self.split,
         )
         observers = watching(recipe, self.previews)
         return _carry_on(start(settings, self.out).path, observers)
@@ -233,6 +237,7 @@ def _carry_on(folder: Path, observers: "Sequence[Observer] | None" = None) -> in
     from dreamlift.api import carry_on
     from dreamlift.reconstruct import work
     from dreamlift.run import Run
+    from dreamlift.split import leads
 
     run = Run.open(folder)
     try:
@@ -244,8 +249,9 @@ def _carry_on(folder: Path, observers: "Sequence[Observer] | None" = None) -> in
         raise
     except Exception as error:
         raise Failed(folder) from error
-    (folder / ERRORS).unlink(missing_ok=True)
-    print(folder)
+    if leads():
+        (folder / ERRORS).unlink(missing_ok=True)
+        print(folder)
     return 0
 
 

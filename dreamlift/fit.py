@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
@@ -36,6 +37,34 @@ class Checkpointable(Protocol):
 def on_white(view: Rendering[Any]) -> Float[Tensor, "b h w 3"]:
     """The picture in front of white."""
     return view.over(view.color.new_ones(1, 1, 1, 3))
+
+
+Score: TypeAlias = Callable[[Shot, Step], tuple[Rendering[Any], Terms]]
+"""What a scene shows of a shot, and what that is worth."""
+
+
+class Alone:
+    """How a step is done: whole, by this process. split.py has parts, and several processes."""
+
+    def leads(self) -> bool:
+        """Whether this process writes."""
+        return True
+
+    def agreed(self, stop: bool) -> bool:
+        """Whether the run is to stop."""
+        return stop
+
+    def descend(
+        self, shot: Shot, step: Step, score: Score, optimizer: torch.optim.Optimizer
+    ) -> tuple[Rendering[Any], dict[str, float]]:
+        """Leave the gradient of the step in the parameters; what was seen, and the terms."""
+        view, terms = score(shot, step)
+        scalars = torch.stack(list(terms.values()))
+        scalars.sum().backward()
+        return view, dict(zip(terms, scalars.tolist(), strict=True))
+
+
+crew: ContextVar[Alone] = ContextVar("crew", default=Alone())  # noqa: B039 (it has no state)
 
 
 @dataclass(frozen=True)
@@ -154,8 +183,9 @@ def fit(
     at = Standing(stage, run, torch.Generator(device).manual_seed(stage.seed))
     guards = [observer for observer in observers if isinstance(observer, Guard)]
     _resume(at, guards)
-    run.rewind(at.done)
-    saved_at = time.monotonic()
+    if crew.get().leads():
+        run.rewind(at.done)
+    saved_at, stop = time.monotonic(), False
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interrupts())
         for observer in observers:
@@ -166,9 +196,10 @@ def fit(
                 for guard in guards:
                     guard.begin(at)
                 _step(at, observers)
+                stop = crew.get().agreed(interrupted())
                 due = checkpoint_steps is not None and at.done % checkpoint_steps == 0
                 due = due or time.monotonic() - saved_at >= checkpoint_seconds
-                if due or interrupted() or at.done == stage.steps:
+                if due or stop or at.done == stage.steps:
                     _save(at, guards)
                     saved_at = time.monotonic()
             except Paused:
@@ -179,7 +210,7 @@ def fit(
                     raise
                 guards[0].remedy(at, problem)
                 run.rewind(at.done)
-            if interrupted():
+            if stop:
                 raise KeyboardInterrupt
 
 
@@ -194,17 +225,16 @@ def _step(at: Standing, observers: Sequence[Observer]) -> None:
 
 def _advance(stage: Stage[Aux], run: Run, step: Step) -> tuple[Rendering[Aux], Mapping[str, float]]:
     """One step: draw, render, score, descend, adapt."""
-    shot = stage.shots(step)
-    view = stage.scene.render(shot, rng=step.rng)
-    shot = replace(shot, seen=view.detached())
-    terms = stage.objective(view, shot, step)
-    scalars = torch.stack(list(terms.values()))
-    values = dict(zip(terms, scalars.tolist(), strict=True))
+
+    def score(shot: Shot, step: Step) -> tuple[Rendering[Any], Terms]:
+        view = stage.scene.render(shot, rng=step.rng)
+        return view, stage.objective(view, replace(shot, seen=view.detached()), step)
+
+    stage.optimizer.zero_grad()
+    view, values = crew.get().descend(stage.shots(step), step, score, stage.optimizer)
     bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
     if bad:
         raise Amiss(f"Step {step.index}: {', '.join(bad)}.", _advice(run))
-    stage.optimizer.zero_grad()
-    scalars.sum().backward()
     for group in stage.optimizer.param_groups:
         grads = [p.grad.sum() for p in group["params"] if p.grad is not None]
         if grads and not torch.stack(grads).isfinite().all():
@@ -226,7 +256,9 @@ def _set_rates(optimizer: torch.optim.Optimizer, rates: Mapping[str, float]) -> 
 
 
 def _save(at: Standing, guards: Sequence[Guard]) -> None:
-    """Write the checkpoint."""
+    """Write the checkpoint, where this process is the one that writes."""
+    if not crew.get().leads():
+        return
     told = [guard.state_dict() for guard in guards if at.done < at.stage.steps]
     at.run.save({**at.state(), "guards": told})
 

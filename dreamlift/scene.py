@@ -27,6 +27,14 @@ class Shot:
     def __len__(self) -> int:
         return len(self.cameras)
 
+    def __getitem__(self, which: slice) -> "Shot":
+        """Some of the views, of which nothing was seen yet."""
+        light = None if self.light is None else self.light[which]
+        background = self.background
+        if background is not None and len(background) > 1:
+            background = background[which]
+        return Shot(self.cameras[which], light, background)
+
 
 @dataclass(frozen=True)
 class Rendering(Generic[Aux]):

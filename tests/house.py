@@ -18,7 +18,7 @@ LAYERS = tuple(
         "cameras lights",
         "scene prior views captures posed photographs render",
         "scenes priors guidance toybox run likeness metrics",
-        "fit observers strips detectors remedies edit generators learn convert export",
+        "fit split observers strips detectors remedies edit generators learn convert export",
         "distil",
         "recipes",
         "cli api asked offers commands playground showing pilots data doctor embed within "
@@ -42,6 +42,7 @@ NEIGHBOURS = {
     ("captures", "views"),
     ("photographs", "posed"),
     ("observers", "fit"),
+    ("split", "fit"),
     ("strips", "fit"),
     ("remedies", "detectors"),
     ("remedies", "fit"),

@@ -52,7 +52,7 @@ class MVDream:
     """What to make."""
     seed: int = 0
     """Every random draw follows from it."""
-    steps: int = 150
+    steps: int = 200
     """Optimiser steps (10,000 in the paper)."""
     batch: int = 4
     """Views per step, in groups of 4 (8, later 4, in the paper)."""
@@ -70,6 +70,10 @@ class MVDream:
     """Range of t at the last step of the annealing, and after it."""
     t_until: float = 1.0
     """Share of the steps in which t is annealed (.8 in the paper)."""
+    opacity: float = 20.0
+    """Weight, at the end, of the penalty on opacity."""
+    entropy: float = 20.0
+    """Weight, at the end, of the penalty on half-transparent pixels."""
     init: Init = "fog"
     """The density to start from: nearly uniform fog, or a compact blob, as in the paper's code."""
     elevation: tuple[float, float] = (0.0, 30.0)
@@ -101,6 +105,7 @@ class MVDream:
     def field(self) -> DreamFusion:
         """Whose lights, field and regularisers these are."""
         numbers = DreamFusion(self.prompt, self.seed, self.steps, self.batch)
+        numbers = replace(numbers, opacity=self.opacity, entropy=self.entropy)
         return replace(numbers, init=self.init, size=self.size)
 
     def views(self, *, textureless: bool) -> Views:

@@ -74,9 +74,7 @@ class Particles(Scene[tuple[Part[Aux], ...]]):
                 "them all (who='one')."
             )
         blocks = [slice(k * share, (k + 1) * share) for k in range(len(self))]
-        parts = [
-            Part(k, self[k].render(_some(shot, block), rng=rng)) for k, block in enumerate(blocks)
-        ]
+        parts = [Part(k, self[k].render(shot[block], rng=rng)) for k, block in enumerate(blocks)]
         return _together(parts)
 
     def adapt(
@@ -92,15 +90,6 @@ class Particles(Scene[tuple[Part[Aux], ...]]):
             own = Step(index, max(share, index + 1), step.rng)
             self[part.particle].adapt(own, part.view, optimizer)
             self.taken[part.particle] += 1
-
-
-def _some(shot: Shot, block: slice) -> Shot:
-    """Some views of a shot."""
-    light = None if shot.light is None else shot.light[block]
-    background = shot.background
-    if background is not None and len(background) > 1:
-        background = background[block]
-    return Shot(shot.cameras[block], light, background)
 
 
 def _together(parts: Sequence[Part[Aux]]) -> Rendering[tuple[Part[Aux], ...]]:
