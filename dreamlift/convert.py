@@ -5,7 +5,7 @@
     Gaussians -> volume     geometry.voxels.voxelise
     Gaussians -> mesh       of_gaussians     cut where half of the light no longer arrives, baked
     DMTet     -> mesh       textured
-    mesh      -> Gaussians  scenes.gaussians.from_mesh
+    mesh      -> Gaussians  geometry.surfels.from_mesh
     mesh      -> SDF        distances        of any points, render/distance.py
     SDF       -> mesh       zero_level       and geometry.tets.marching_tets, differentiably
     volume    -> SDF        volume_distances extract's surface, measured

@@ -182,7 +182,7 @@ def no_gaussians(form: Format) -> BadInput:
     """What to say where a cloud is asked of what is none."""
     return BadInput(
         f"There are no Gaussians in it to be written as {form}. Take the mesh (glb, obj, ply, stl, "
-        "usdz), or put Gaussians on that: dreamlift.scenes.gaussians.from_mesh."
+        "usdz), or put Gaussians on that: dreamlift.geometry.surfels.from_mesh."
     )
 
 

@@ -25,13 +25,13 @@ from dreamlift.convert import (
 from dreamlift.geometry.gaussians import Gaussians, base_colors, harmonics_of, rotations
 from dreamlift.geometry.isosurface import DegenerateError, grid_points
 from dreamlift.geometry.mesh import Surface, is_closed, volumes
+from dreamlift.geometry.surfels import from_mesh
 from dreamlift.geometry.tets import marching_tets, tet_grid
 from dreamlift.geometry.texels import sample
 from dreamlift.geometry.voxels import Volume, buried, voxelise
 from dreamlift.grammar import parse
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
-from dreamlift.scenes.gaussians import from_mesh
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.mesh import mesh as toy_mesh
 from dreamlift.toybox.scenes import toy_scene

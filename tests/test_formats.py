@@ -31,6 +31,7 @@ from dreamlift.export import (
 from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Material, Surface, tangents, vertex_normals
+from dreamlift.geometry.surfels import from_mesh
 from dreamlift.io.gltf import to_linear
 from dreamlift.io.images import load_image
 from dreamlift.io.mesh_files import write_mesh
@@ -38,7 +39,7 @@ from dreamlift.io.meshes import read_mesh
 from dreamlift.io.splats import read_splats
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
-from dreamlift.scenes.gaussians import Cloud, from_mesh
+from dreamlift.scenes.gaussians import Cloud
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.restore import restored

@@ -17,6 +17,7 @@ from dreamlift.cameras import orbit
 from dreamlift.detectors import Examiner, Finding, Look
 from dreamlift.diffusion import Cosine, Schedule
 from dreamlift.fit import Paused, Stage, fit
+from dreamlift.geometry.clouds import in_ball
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.guidance.perpneg import PerpNeg, Strength, unlike
 from dreamlift.guidance.prompts import Sentence, about, sided
@@ -28,7 +29,7 @@ from dreamlift.remedies import FILE, TIMES, Remedies, told
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.field import Field
-from dreamlift.scenes.gaussians import Cloud, in_ball
+from dreamlift.scenes.gaussians import Cloud
 from dreamlift.step import Step
 
 

@@ -12,16 +12,18 @@ from torch import Tensor
 
 from dreamlift.cameras import orbit, turntable
 from dreamlift.fit import Stage, fit
+from dreamlift.geometry.clouds import from_points, in_ball
 from dreamlift.geometry.gaussians import Gaussians, base_colors, rotations, spacing
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.points import scatter
+from dreamlift.geometry.surfels import from_mesh
 from dreamlift.lights import Light
 from dreamlift.likeness import photometric, psnr
 from dreamlift.render.splat import Splats
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.densify import Densify, densified
-from dreamlift.scenes.gaussians import PARAMETERS, Cloud, Rates, from_mesh, from_points, in_ball
+from dreamlift.scenes.gaussians import PARAMETERS, Cloud, Rates
 from dreamlift.step import Step
 
 

@@ -3,11 +3,11 @@ coarse field end, or anywhere."""
 
 import torch
 
+from dreamlift.geometry.clouds import from_points
 from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.posed import Posed, pixels
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
-from dreamlift.scenes.gaussians import from_points
 
 FEWEST = 1000
 """Points that say enough of a scene for Gaussians to begin there."""

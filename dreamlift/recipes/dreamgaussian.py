@@ -25,6 +25,7 @@ import torch
 from dreamlift.convert import DRAFT, of_gaussians
 from dreamlift.distil.clouds import cloud_stage, growth
 from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.geometry.clouds import in_ball
 from dreamlift.guidance.courses import falling
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.reconstruct import Reconstruct
@@ -34,7 +35,7 @@ from dreamlift.prior import Prior
 from dreamlift.render.raster import Raster
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
-from dreamlift.scenes.gaussians import Cloud, in_ball
+from dreamlift.scenes.gaussians import Cloud
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.step import Step
 from dreamlift.views import Views

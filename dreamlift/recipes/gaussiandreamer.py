@@ -24,6 +24,7 @@ from dreamlift.convert import DRAFT, extract
 from dreamlift.distil.clouds import cloud_stage, growth
 from dreamlift.fit import Observer, fit, made
 from dreamlift.geometry.gaussians import Gaussians
+from dreamlift.geometry.surfels import from_mesh
 from dreamlift.guidance.courses import TwoPhase
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
@@ -33,7 +34,7 @@ from dreamlift.prior import Prior
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
-from dreamlift.scenes.gaussians import Cloud, from_mesh
+from dreamlift.scenes.gaussians import Cloud
 from dreamlift.views import Views
 
 POINTS, CLOUD = "points", "cloud"

@@ -23,13 +23,14 @@ import torch
 
 from dreamlift.distil.clouds import cloud_stage, growth
 from dreamlift.fit import Observer, fit, made
+from dreamlift.geometry.clouds import in_ball
 from dreamlift.guidance.ism import ISM
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.times import Annealed
 from dreamlift.prior import Prior
 from dreamlift.run import Run
-from dreamlift.scenes.gaussians import Cloud, in_ball
+from dreamlift.scenes.gaussians import Cloud
 from dreamlift.views import Views
 
 

@@ -1,6 +1,5 @@
 """A cloud of Gaussians as a scene: 3D Gaussian splatting (Kerbl et al., arXiv:2308.04079)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -8,10 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dreamlift.geometry.gaussians import Gaussians, harmonics_of, spacing
+from dreamlift.geometry.clouds import in_ball
+from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.harmonics import count, degree_of
-from dreamlift.geometry.mesh import Surface
-from dreamlift.geometry.points import scatter
 from dreamlift.render.splat import Composite, Splats, fastest, projected
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.densify import Change, Densify, densified
@@ -220,56 +218,3 @@ def _moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, T
         for key, value in state.items()
         if isinstance(value, Tensor) and value.shape == parameter.shape
     }
-
-
-def from_points(
-    position: Float[Tensor, "n 3"],
-    color: Float[Tensor, "n 3"],
-    *,
-    degree: int = 3,
-    opacity: float = 0.1,
-) -> Gaussians:
-    """A Gaussian at each point, round, as wide as its three neighbours are far (Sec. 5.1)."""
-    n = len(position)
-    turn = position.new_tensor([1.0, 0.0, 0.0, 0.0]).repeat(n, 1)
-    return Gaussians(
-        means=position.clone(),
-        quaternions=turn,
-        log_scales=spacing(position).log()[:, None].repeat(1, 3),
-        opacity_logits=position.new_full((n,), opacity).logit(),
-        harmonics=harmonics_of(color, degree),
-    )
-
-
-def in_ball(
-    n: int, rng: torch.Generator, *, radius: float = 0.5, degree: int = 0, opacity: float = 0.1
-) -> Gaussians:
-    """n grey Gaussians at random in a ball (DreamGaussian, arXiv:2309.16653, Sec. 4.1)."""
-    direction = torch.nn.functional.normalize(torch.randn(n, 3, generator=rng), dim=-1)
-    r = radius * torch.rand(n, 1, generator=rng) ** (1 / 3)
-    return from_points(r * direction, torch.full((n, 3), 0.5), degree=degree, opacity=opacity)
-
-
-def from_mesh(
-    parts: Sequence[Surface], n: int, rng: torch.Generator, *, degree: int = 0, opacity: float = 0.9
-) -> Gaussians:
-    """n flat Gaussians on a mesh's triangles, in its colours, a tenth as thick as wide."""
-    points = scatter(parts, n, rng)
-    gaussians = from_points(points.position, points.color, degree=degree, opacity=opacity)
-    thin = gaussians.log_scales.new_tensor([0.0, 0.0, -2.3])
-    return Gaussians(
-        gaussians.means,
-        _from_z(points.normal),
-        gaussians.log_scales + thin,
-        gaussians.opacity_logits,
-        gaussians.harmonics,
-    )
-
-
-def _from_z(normal: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
-    """A quaternion that turns +z to each unit vector, by the shortest way."""
-    x, y, z = normal.unbind(-1)
-    down = z < -1 + 1e-6  # any half turn about a level axis
-    w = torch.where(down, 0.0, 1 + z)
-    q = torch.stack([w, torch.where(down, 1.0, -y), torch.where(down, 0.0, x), torch.zeros_like(w)])
-    return torch.nn.functional.normalize(q.T, dim=-1)
