@@ -189,9 +189,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
     asked, _ = tyro.cli(Choice, args=plain, prog="dreamlift generate", return_unknown_args=True)
     preset = recipe_of(asked.recipe, asked.preset, "")
     if "negative" not in vars(preset) and any(w.partition("=")[0] == "--negative" for w in plain):
-        able = ", ".join(
-            name_of(each) for each in RECIPES if "negative" in each.__dataclass_fields__
-        )
+        able = [name_of(each) for each in RECIPES if "negative" in each.__dataclass_fields__]
         raise BadInput(
             f"{asked.recipe} has no null prompt in whose place --negative could be said. These "
             f"have: {', '.join(able)}."

@@ -146,9 +146,8 @@ def agreed(stop: bool) -> bool:
     """Whether any of the processes wants to stop."""
     if _where()[1] == 1:
         return stop
-    wants = torch.tensor(float(stop))
-    if dist.get_backend() == "nccl":
-        wants = wants.cuda()
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # nccl sends what is on GPUs only
+    wants = torch.tensor(float(stop), device=device)
     dist.all_reduce(wants)
     return bool(wants > 0)
 

@@ -173,7 +173,7 @@ MISSPELT = {
     "recipe": (("generate", "a cone", "--recipe", "dreamfuse"), "dreamfusion"),
     "number": (("generate", "a cone", "--steps", "few"), "INT"),
     "no prompt": (("generate",), "What to make"),
-    "command": (("generat", "a cone"), "generate, reconstruct, resume"),
+    "command": (("generat", "a cone"), "generate, reconstruct, batch"),
     "nothing": ((), "generate"),
 }
 
@@ -374,7 +374,7 @@ def test_help_comes_without_torch() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    commands = "generate,reconstruct,resume,evaluate,data,image,export,train,embed,doctor"
+    commands = "generate,reconstruct,batch,resume,evaluate,data,image,export,train,embed,doctor"
     assert commands in ran.stdout.decode()
 
 

@@ -17,7 +17,7 @@ IN_STEPS = ("render", "scenes", "guidance", "priors", "distil", "recipes", "view
             "lights.py", "diffusion.py", "schedules.py", "fit.py", "step.py")  # fmt: skip
 ON_THE_CPU = {
     "guidance/courses.py", "guidance/pds.py", "priors/folder.py", "render/environment.py",
-    "schedules.py",
+    "schedules.py", "scenes/hashed.py",
 }  # fmt: skip
 """Files of steps with double precision, each looked at: tables, made on the CPU."""
 

@@ -87,7 +87,7 @@ def squares(pictures: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b n n 3"]:
 def arc(azimuth: Float[Tensor, " b"]) -> tuple[float, float]:
     """Where the arc that holds all azimuths begins and how long it is, in degrees; a whole turn
     where no gap between two neighbours is half a turn or more."""
-    at = azimuth.double().remainder(360).sort().values
+    at = azimuth.remainder(360).sort().values
     gaps = torch.cat([at[1:], at[:1] + 360]) - at
     widest = int(gaps.argmax())
     if float(gaps[widest]) < 180:

@@ -72,7 +72,7 @@ class MVDream:
     """Share of the steps in which t is annealed (.8 in the paper)."""
     opacity: float = 20.0
     """Weight, at the end, of the penalty on opacity."""
-    entropy: float = 20.0
+    entropy: float = 100.0
     """Weight, at the end, of the penalty on half-transparent pixels."""
     init: Init = "fog"
     """The density to start from: nearly uniform fog, or a compact blob, as in the paper's code."""
