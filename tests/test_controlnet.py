@@ -18,7 +18,7 @@ from dreamlift.errors import BadInput
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.prior import Prior
-from dreamlift.priors import controlnet, depth, pipelines
+from dreamlift.priors import controlnet, depth, opening
 from dreamlift.priors.control import disparity, drawn
 from dreamlift.priors.controlnet import kind_of
 from dreamlift.priors.depth import stable_diffusion_depth
@@ -163,7 +163,7 @@ def test_their_folders_are_known(tiny: tuple[Path, dict[str, Any]], tmp_path: Pa
     for name in ("depth", "control"):
         folder = tmp_path / f"{name}-depth"
         shutil.copytree(tiny[0] / name, folder)
-        prior = pipelines.load(folder, device="cpu", dtype=torch.float32)
+        prior = opening.load(folder, device="cpu", dtype=torch.float32)
         assert isinstance(prior, Latent) and prior.size == 16
         with pytest.raises(BadInput, match="and here is none"):
             Sentence(prior, "a frog")(Shot(ball(0.0).cameras))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamlift.diffusion import add_noise, ddim_step, x0_from_eps
 from dreamlift.guidance.prompts import Sentence
-from dreamlift.priors import distilled, pipelines
+from dreamlift.priors import distilled, opening
 from dreamlift.priors.latent import Latent, stable_diffusion
 
 pytestmark = pytest.mark.weights
@@ -79,7 +79,7 @@ def test_consistency_steps_give_the_pipelines_picture(lcm: tuple[Any, Latent], s
 def test_turbos_picture_is_the_pipelines(tmp_path: Path, steps: int) -> None:
     """Its sampler, Euler's in units of sigma / alpha, is DDIM; from the table's last entry."""
     theirs = tiny_others.turbo(tmp_path)
-    prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
+    prior = opening.load(tmp_path, device="cpu", dtype=torch.float32)
     assert isinstance(prior, Latent)
     start = torch.randn(1, 4, 8, 8, generator=rng(5))
     picture = theirs(PROMPT, latents=start.clone(), num_inference_steps=steps, guidance_scale=0.0,
@@ -98,7 +98,7 @@ def test_turbos_picture_is_the_pipelines(tmp_path: Path, steps: int) -> None:
 
 def test_a_folder_of_a_student_is_known(tmp_path: Path) -> None:
     tiny_others.lcm(tmp_path)
-    prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
+    prior = opening.load(tmp_path, device="cpu", dtype=torch.float32)
     assert isinstance(prior, Latent)
 
 

@@ -19,7 +19,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Latents, Prior, Prompt
-from dreamlift.priors import flow, pipelines, pixel
+from dreamlift.priors import flow, opening, pipelines, pixel
 from dreamlift.priors.flow import ask_sd3, packed, unpacked
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.lora import Student
@@ -168,7 +168,7 @@ def test_distillation_reaches_the_picture(families: dict[str, Family]) -> None:
 
 def test_the_kind_of_a_folder_is_read_from_its_index(tmp_path: Path) -> None:
     tiny_pipelines.sd3(tmp_path)
-    prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
+    prior = opening.load(tmp_path, device="cpu", dtype=torch.float32)
     assert isinstance(prior, Latent) and prior.ask is ask_sd3
     numbers, size = pipelines.weights(tmp_path)
     assert size > 4 * numbers > 100_000

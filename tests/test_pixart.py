@@ -17,7 +17,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Latents, Prior, Prompt
-from dreamlift.priors import pipelines, told
+from dreamlift.priors import opening, told
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.pixart import pixart
 from dreamlift.step import Step
@@ -108,7 +108,7 @@ def test_lengths_are_the_papers(made: dict[str, tuple[Any, Latent]]) -> None:
 
 def test_their_folders_are_known(tmp_path: Path) -> None:
     tiny_others.pixart(tmp_path)
-    prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
+    prior = opening.load(tmp_path, device="cpu", dtype=torch.float32)
     assert isinstance(prior, Latent)
 
 

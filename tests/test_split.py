@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import rng
 from safetensors.torch import load_file
-from splitting import STEPS, work
+from splitting import STEPS, study, work
 from test_cli import Dreamlift, dreamlift
 from torch import Tensor
 
@@ -89,11 +89,11 @@ def check_draws() -> None:
     assert torch.equal(again.rng.get_state(), after)
 
 
-def processes(folder: Path, parts: int, world: int) -> list[dict[str, Tensor]]:
+def processes(folder: Path, parts: int, world: int, what: str = "work") -> list[dict[str, Tensor]]:
     """What each of several gloo processes has in the end."""
     path = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parents[1])])
     own = {"PYTHONPATH": path, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    words = [str(folder), str(parts)]
+    words = [what, str(folder), str(parts)]
     started = [
         subprocess.Popen(
             [sys.executable, str(SCRIPT), *words, str(rank), str(world), f"{folder}-meeting"],
@@ -142,6 +142,17 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     for line, wanted in zip(lines, mean, strict=True):
         assert json.loads(line) == pytest.approx(json.loads(wanted), rel=1e-4)
     assert (tmp_path / "both" / "checkpoint.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_teach_one_student(tmp_path: Path) -> None:
+    """VSD's student learns from all views: its gradient is summed as the field's is."""
+    alone = study(tmp_path / "alone", 2)
+    both = processes(tmp_path / "both", 2, 2, "study")
+    assert any(name.startswith("student.") for name in alone)
+    for name, value in alone.items():
+        assert torch.equal(both[0][name], both[1][name]), name
+        torch.testing.assert_close(both[0][name], value, atol=2e-3, rtol=1e-3)
 
 
 def test_a_run_in_parts_is_recorded_and_brought_out(dreamlift: Dreamlift, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Latents, Prior
-from dreamlift.priors import pipelines, superres
+from dreamlift.priors import opening, superres
 from dreamlift.priors.pixel import Pixel
 from dreamlift.priors.superres import super_resolution
 from dreamlift.scene import Shot
@@ -95,7 +95,7 @@ def test_our_ddim_is_diffusers_ddim(tiny: tuple[Path, Any]) -> None:
 
 
 def test_without_a_small_picture_it_is_what_the_scene_shows(tiny: tuple[Path, Any]) -> None:
-    prior = pipelines.load(tiny[0], device="cpu", dtype=torch.float32)
+    prior = opening.load(tiny[0], device="cpu", dtype=torch.float32)
     assert isinstance(prior, Prior) and not isinstance(prior, Latents) and prior.size == 8
     shot = ball(30.0, size=16)
     assert shot.seen is not None

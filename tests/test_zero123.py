@@ -16,7 +16,7 @@ from dreamlift.errors import BadInput
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.prior import Prior, Prompt, View
-from dreamlift.priors import pipelines, zero123
+from dreamlift.priors import opening, zero123
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.poses import places, pose
 from dreamlift.priors.source import source_of
@@ -169,7 +169,7 @@ def test_stable_zero123_is_told_apart_by_its_folder(tmp_path: Path) -> None:
     tells = load(tmp_path).tells
     assert isinstance(tells, Turned) and tells.fourth == "distance"
     tiny_pipelines.edit(tmp_path / "model_index.json", pose_fourth="elevation")
-    prior = pipelines.load(tmp_path, device="cpu", dtype=torch.float32)
+    prior = opening.load(tmp_path, device="cpu", dtype=torch.float32)
     assert isinstance(prior, Latent) and isinstance(prior.tells, Turned)
     assert prior.tells.fourth == "elevation"
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
 from dreamlift.prior import Prior
-from dreamlift.priors import pipelines
+from dreamlift.priors import opening, pipelines
 from dreamlift.priors.books import Reader, Shelf
 from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.encoders import Later, unread
@@ -126,7 +126,7 @@ class Source:
     def reader(self) -> Later:
         """Its text encoder without the rest, where that is known apart. Raises BadInput."""
         folder, dtype = self.folder, DTYPES[self.dtype]
-        alone = None if _files(self.name) else pipelines.words(folder, dtype)
+        alone = None if _files(self.name) else opening.words(folder, dtype)
         later = speech(self.load("cpu")) if alone is None else alone
         if not isinstance(later, Later):
             raise BadInput(f"{self.name} reads no sentences that can be kept.")
@@ -165,7 +165,7 @@ class Source:
             )
         try:
             if self.open:
-                prior = pipelines.load(folder, device=device, dtype=dtype, files=files)
+                prior = opening.load(folder, device=device, dtype=dtype, files=files)
                 if (later := speech(prior)) is not None:
                     later.shelf = self.shelf()
                 return prior

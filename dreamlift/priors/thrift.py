@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_map_only
 
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition
-from dreamlift.priors import pipelines
+from dreamlift.priors import opening
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.parts import hollow, placed
 from dreamlift.priors.pixel import Pixel
@@ -160,7 +160,7 @@ def needs(source: Source, ways: Ways, *, batch: int = 1) -> Needs:
     """Of a step of `batch` views. Raises ValueError for a model whose step is not known."""
     folder, dtype = source.folder, DTYPES[source.dtype]
     with hollow():
-        prior: Any = pipelines.load(folder, device="meta", dtype=dtype)
+        prior: Any = opening.load(folder, device="meta", dtype=dtype)
     if not isinstance(prior, Latent | Pixel):
         raise ValueError(f"{source.name} is not followed by sentences alone.")
     layers = [sum(size(p) for p in m.parameters(recurse=False)) for m in prior.network.modules()]
