@@ -1,5 +1,7 @@
 """Perp-Neg: golden weights, orthogonality, and the scale that plain guidance has."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import rng
@@ -8,7 +10,9 @@ from torch import Tensor
 
 from dreamlift.guidance import perpneg, prompts, scores
 from dreamlift.guidance.prompts import Sentence
+from dreamlift.guidance.sds import SDS
 from dreamlift.lights import Light
+from dreamlift.recipes.perpneg import PerpNeg as Recipe
 from dreamlift.scene import Shot
 
 GOLDEN = {  # azimuth: (front, side), from Perp-Neg's code
@@ -184,6 +188,22 @@ def test_positive_weights_are_refused():
     _, guide, z_t, t, shot = three(0.5)
     with pytest.raises(ValueError, match="Turn their sign"):
         guide(z_t, t, shot)
+
+
+def test_the_recipe_is_as_firm_as_its_strength_has_become():
+    """Two faces raise the strength in the middle of a run: what asks the prior must read it."""
+    recipe, firm = Recipe("a frog", strength=1.0, clamp=False), perpneg.Strength(1.0)
+    z_t, t, shot = torch.randn(1, 3, 4, 4, generator=rng(2)), torch.tensor([0.5]), some_shot(60)
+
+    def eps(sds: SDS) -> Tensor:
+        return sds.score(z_t, t, shot)
+
+    sds = recipe.guidance(Recorder(), firm)
+    before = eps(sds)
+    firm.firmer()
+    twice = eps(replace(recipe, strength=2.0).guidance(Recorder()))
+    torch.testing.assert_close(eps(sds), twice)
+    assert not torch.allclose(before, twice)
 
 
 def test_it_is_a_score():
