@@ -128,7 +128,7 @@ class MVDream:
         """Make the field, or load it where the run has it."""
         together = prior.views > 1
         y = Sentence(prior, self.prompt) if together else about(prior, self.prompt)
-        null, clamp = Sentence(prior, self.negative), 1.0 if self.clamp else None
+        null, clamp = Sentence(prior, self.negative, negative=True), 1.0 if self.clamp else None
         score = Rescaled(prior, y, null, self.scale, self.rescale, "x0", clamp)
         times = Annealed(self.t_start, self.t_end, until=self.t_until)
         toward = Reconstruct(score, steps=1, times=times)
