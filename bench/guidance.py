@@ -36,6 +36,7 @@ from torch import Tensor
 
 from dreamlift.api import make
 from dreamlift.cameras import Cameras, turntable
+from dreamlift.convert import Finish
 from dreamlift.evaluate.figures import figure
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.evaluate.truths import true_parts
@@ -62,6 +63,8 @@ from dreamlift.toybox.lists import TUNE
 MEASURED = ("diversity", "saturation", "distance", "seconds")
 PILOT = 6
 """Steps on which calls are counted."""
+FINISH = Finish(resolution=112, faces=10_000, texture=256, frames=1, size=64)
+"""What is measured needs no film, and no more detail."""
 
 
 def uniform(prompt: str, seed: int) -> Recipe:
@@ -144,7 +147,7 @@ def priced(recipe: Recipe, budget: int, prior: Prior) -> Recipe:
 def made(folder: Path, recipe: Recipe) -> str | None:
     """Make an object, or continue or keep it; why there is none, where there is none."""
     try:
-        make(recipe, out=folder, observers=(log,))
+        make(recipe, out=folder, observers=(log,), finish=FINISH)
     except DegenerateError as error:
         return str(error)
     return None
