@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal, TypeAlias
 
-from dreamlift.grammar import Graph, Thing, parse
+from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.phrases import colourless, phrase
-from dreamlift.toybox.captions import neighbours
+from dreamlift.toybox.meaning import meant
+from dreamlift.toybox.near import RELATED, neighbours
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, held
 
 Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
@@ -111,21 +112,24 @@ def category(prompt: str) -> Category:
 
 
 def canonical(graph: Graph) -> Graph:
-    """The graph with things that are next to one another in the vocabulary's order.
+    """The graph as it is built: "with" and "in" read by their nouns (toybox/meaning.py), and things
+    next to one another in the vocabulary's order.
 
-    Neither of them is the first: seen from behind they have changed places.
+    Of those neither is the first: seen from behind they have changed places.
     """
-    if len(graph.things) != 2 or [k.relation for k in graph.links] != ["next to"]:
+    if len(graph.links) != 1:
         return graph
+    link = meant(graph).links[0]
+    things = graph.things[link.subject], graph.things[link.object]
+    if link.relation == "next to":
+        things = min(things, things[::-1], key=lambda pair: [*map(_rank, pair)])
+    return Graph(things, (Link(link.relation, 0, 1),), graph.view, graph.untextured)
 
-    def rank(thing: Thing) -> tuple[int, int, str]:
-        paints = (*COLOURS, *PATTERNS)
-        paint = thing.colour or thing.pattern
-        place = paints.index(paint) if paint else len(paints)
-        return NOUNS.index(thing.noun), place, thing.size or ""
 
-    first, second = sorted(graph.things, key=rank)
-    return Graph((first, second), graph.links, graph.view, graph.untextured)
+def _rank(thing: Thing) -> tuple[int, int, int, str]:
+    paints, patterns = (None, *COLOURS), (None, *PATTERNS)
+    looks = paints.index(thing.colour), patterns.index(thing.pattern)
+    return NOUNS.index(thing.noun), *looks, thing.size or ""
 
 
 def distinct(graphs: Sequence[Graph]) -> list[Graph]:
@@ -151,15 +155,23 @@ def _only_adds(other: Graph, graph: Graph) -> bool:
 
 
 @cache
-def among(prompt: str, count: int = AMONG) -> tuple[str, ...]:
+def among(
+    prompt: str,
+    count: int = AMONG,
+    *,
+    nouns: tuple[str, ...] = NOUNS,
+    relations: tuple[str, ...] = RELATED,
+) -> tuple[str, ...]:
     """A prompt and its frozen neighbours, `count` captions that all mean something else.
 
     Colours or roles swapped, a word changed, up to three times over; plainly worded, the prompt
-    first. Fewer where a thousand draws in a row bring nothing new.
+    first; new words are among `nouns` and `relations`. Fewer where a thousand draws in a row bring
+    nothing new.
     """
     graph = parse(prompt)
     graph = Graph(graph.things, graph.links)
-    near = neighbours(graph, random.Random(zlib.crc32(phrase(graph).encode())))
+    rng = random.Random(zlib.crc32(phrase(graph).encode()))
+    near = neighbours(graph, rng, nouns=nouns, relations=relations)
     found = {canonical(graph): phrase(graph)}
     stale = 0
     while len(found) < count and stale < 1000:
