@@ -23,7 +23,8 @@ from dreamlift.learn.slots import (
     fronted,
     read_as,
 )
-from dreamlift.toybox.wide import any_size, pair, possible, sized, wide_coloured
+from dreamlift.toybox.drawable import possible
+from dreamlift.toybox.wide import any_size, pair, sized, wide_coloured
 from dreamlift.words import NOUNS
 
 SHARES: dict[str | None, float] = {

@@ -16,10 +16,11 @@ from torch import Tensor
 from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.phrases import phrase
 from dreamlift.prior import Aligner
+from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.lists import Category, among, shapes_among
 from dreamlift.toybox.near import RELATED
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.toybox.wide import pair, possible, wide_coloured
+from dreamlift.toybox.wide import pair, wide_coloured
 from dreamlift.views import Views
 from dreamlift.words import NOUNS, held
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.toybox.captions import TAUGHT_NOUNS
+from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.meaning import BUILT
-from dreamlift.toybox.wide import possible
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES
 
 RELATED = (

@@ -7,11 +7,10 @@ Held-out compositions (`words.held`) are never drawn. Three scenes in ten are of
 import random
 from collections.abc import Sequence
 
-from dreamlift.errors import BadInput
 from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.toybox import captions
 from dreamlift.toybox.captions import SOLIDS
-from dreamlift.toybox.drawable import drawable
+from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.roles import (
     BODIES,
@@ -103,15 +102,6 @@ def pair(relation: str, rng: random.Random) -> tuple[str, str]:
 def any_size(rng: random.Random) -> str | None:
     """A size, of a fifth of the things."""
     return rng.choice(SIZES) if rng.random() < 0.2 else None
-
-
-def possible(graph: Graph) -> bool:
-    """Whether the toybox can draw it."""
-    try:
-        drawable(graph)
-    except BadInput:
-        return False
-    return True
 
 
 def wide_coloured(graph: Graph, rng: random.Random) -> Graph:
