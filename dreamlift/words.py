@@ -72,6 +72,11 @@ MULTICOLORED = ("multicolored", "multicoloured")
 """Of many colours: a rainbow's."""
 LENSES = ("left lens", "right lens")
 """Parts of sunglasses whose colour can be said: "sunglasses, left lens is red right is blue"."""
+UNTAUGHT = frozenset(
+    {*MORE, *(word for said in LATER for word in said.split()), *ELABORATE, *MULTICOLORED, "bottom"}
+    - {"3d"}
+)
+"""Words that came after the text tower had been taught: captions with them are said plainly."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
 UNTEXTURED = "untextured"
 CONTEXT = 32

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from dreamlift.diffusion import Cosine
+from dreamlift.grammar import parse
+from dreamlift.phrases import phrase
 from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, refuse, unseen
+from dreamlift.words import CONTEXT, UNTAUGHT, refuse, singular, split, unseen
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
 
@@ -28,6 +30,8 @@ class Words:
     def __call__(self, text: str) -> Embedding:
         """Token features of a caption, or of nothing. Raises UnknownWord, ValueError."""
         refuse(text, self.strange, "prior")
+        if UNTAUGHT & {singular(word) for word in split(text)}:
+            text = phrase(parse(text))
         features, mask = self.tower.encode([text], CONTEXT)
         return {"tokens": features[0], "mask": mask[0].float()}
 
