@@ -29,9 +29,9 @@ from dreamlift.io.lock import alone
 from dreamlift.prior import Aligner
 from dreamlift.priors.clip import WEIGHTS
 from dreamlift.run import CHECKPOINT, METRICS, Run
-from dreamlift.toybox.captions import TAUGHT_NOUNS
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among
+from dreamlift.toybox.near import FIRST
 from dreamlift.words import refuse, unseen
 
 PILOT = 0.3
@@ -41,8 +41,6 @@ MOST = 32
 FILE, PICTURE, FOLDER, LOOK = "pilots.json", "pilots.png", "pilots", "look"
 TEMPERATURE = 0.048
 """Of the scores: the embedded CLIP's own."""
-TAUGHT_RELATIONS = ("on top of", "next to", "wearing", "in the shape of")
-"""The embedded CLIP knows these, and `captions.TAUGHT_NOUNS`."""
 log = logging.getLogger("dreamlift")
 
 
@@ -74,7 +72,7 @@ def check(prompt: str, count: int, *, world: bool) -> None:
 @torch.no_grad()
 def likeness(look: Look, prompt: str, aligner: Aligner) -> float:
     """The score of what a pilot looks like; higher is better."""
-    said = aligner.embed_text(among(prompt, nouns=TAUGHT_NOUNS, relations=TAUGHT_RELATIONS))
+    said = aligner.embed_text(among(prompt, known=FIRST))
     logits = aligner.embed_image(look.white.to(said.device)) @ said.T / TEMPERATURE
     return float(logits.log_softmax(-1)[:, 0].mean())
 

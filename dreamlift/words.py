@@ -14,6 +14,8 @@ COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
 )  # fmt: skip
 PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
+WOVEN = PATTERNS[4:]
+"""Those that a colour can have; what is in another has no colour beside it."""
 SIZES = ("small", "large", "tall", "fat")
 VIEWS = ("front view", "left side view", "right side view", "back view", "overhead view")
 NOUNS = (
