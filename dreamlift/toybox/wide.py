@@ -12,7 +12,7 @@ from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.toybox import captions
 from dreamlift.toybox.captions import SOLIDS
 from dreamlift.toybox.drawable import drawable
-from dreamlift.toybox.meaning import BUILT
+from dreamlift.toybox.meaning import BUILT, meant
 from dreamlift.toybox.roles import (
     BODIES,
     HANDY,
@@ -27,7 +27,7 @@ from dreamlift.toybox.roles import (
     wearers,
     worn,
 )
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, held
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN, held
 
 FIRST = 0.3
 """The share of scenes of the first world."""
@@ -55,8 +55,14 @@ def wide_graph(rng: random.Random) -> Graph:
     while True:
         a, b = pair(relation, rng)
         graph = sized(a, relation, b, rng)
-        if a != b and not held(a, b) and possible(graph):
+        if a != b and not held(a, b) and possible(graph) and not _shows_held(graph):
             return graph
+
+
+def _shows_held(graph: Graph) -> bool:
+    """Whether it is built as a held-out composition: a chest with a tree has a tree in a chest."""
+    link = meant(graph).links[0]
+    return held(graph.things[link.subject].noun, graph.things[link.object].noun)
 
 
 def sized(a: str, relation: str, b: str, rng: random.Random) -> Graph:
@@ -126,7 +132,7 @@ def wide_coloured(graph: Graph, rng: random.Random) -> Graph:
             colour = rng.choice(COLOURS)
         if rng.random() < 0.15:
             pattern = rng.choice(PATTERNS)
-            colour = colour if pattern in ("striped", "spotted", "checkered") else None
+            colour = colour if pattern in WOVEN else None
         lenses: tuple[str | None, str | None] = (None, None)
         if thing.noun == "sunglasses" and rng.random() < 0.4:
             lenses = (rng.choice(COLOURS), rng.choice(COLOURS))
