@@ -28,11 +28,11 @@ from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.lock import alone
 from dreamlift.prior import Aligner
 from dreamlift.priors.clip import WEIGHTS
+from dreamlift.priors.seen import seen
 from dreamlift.run import CHECKPOINT, METRICS, Run
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among
 from dreamlift.toybox.near import FIRST
-from dreamlift.words import refuse, unseen
 
 PILOT = 0.3
 """Share of the first stage's steps that a pilot takes."""
@@ -63,7 +63,7 @@ def check(prompt: str, count: int, *, world: bool) -> None:
             "--pilot out with this prior, or look at several --seed."
         )
     try:
-        refuse(prompt, unseen(WEIGHTS / "clip"), "CLIP")
+        seen(WEIGHTS / "clip").refuse(prompt, "CLIP")
         drawable(parse(prompt))
     except ValueError as error:
         raise BadInput(f"The pilots of {prompt!r} cannot be scored: {error}") from error

@@ -13,8 +13,9 @@ from torch import nn
 from dreamlift.diffusion import Cosine
 from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
+from dreamlift.priors.seen import refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, refuse, unseen
+from dreamlift.words import CONTEXT
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
 
