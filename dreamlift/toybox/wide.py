@@ -75,10 +75,6 @@ def sized(a: str, relation: str, b: str, rng: random.Random) -> Graph:
 
 def pair(relation: str, rng: random.Random) -> tuple[str, str]:
     """Two nouns that a relation may join, the likelier ones more often; not all can be drawn."""
-
-    def mostly(some: Sequence[str], every: Sequence[str]) -> str:
-        return rng.choice(some if rng.random() < 0.7 else every)
-
     match relation:
         case "on stilts":
             return rng.choice(standing()), "stilts"
@@ -88,15 +84,16 @@ def pair(relation: str, rng: random.Random) -> tuple[str, str]:
             return rng.choice(made()), rng.choice(MATERIALS)
         case "wearing":
             b = rng.choice([noun for noun in worn("frog") if noun != "ring"])
-            return mostly([n for n in figures() if n in wearers(b)], wearers(b)), b
+            some = [noun for noun in figures() if noun in wearers(b)]
+            return _mostly(some, wearers(b), rng), b
         case "holding":
-            return rng.choice(figures()), mostly(HANDY, standing())
+            return rng.choice(figures()), _mostly(HANDY, standing(), rng)
         case "eating":
-            return rng.choice(figures()), mostly(FOOD, standing())
+            return rng.choice(figures()), _mostly(FOOD, standing(), rng)
         case "riding":
             return rng.choice(figures()), rng.choice((*figures(), *MOUNTS))
         case "in":
-            a = mostly(STEMS, standing()) if rng.random() < 0.5 else mostly(figures(), standing())
+            a = _mostly(STEMS if rng.random() < 0.5 else figures(), standing(), rng)
             vessels = tuple(able(a, "vase")["in"][1])
             return (a, rng.choice(vessels)) if vessels else (a, a)
         case "with":
@@ -104,6 +101,10 @@ def pair(relation: str, rng: random.Random) -> tuple[str, str]:
             return (b, a) if b in able(a, b)["in"][1] else (a, b)
         case _:
             return rng.choice(standing()), rng.choice(standing())
+
+
+def _mostly(some: Sequence[str], every: Sequence[str], rng: random.Random) -> str:
+    return rng.choice(some if rng.random() < 0.7 else every)
 
 
 def any_size(rng: random.Random) -> str | None:
