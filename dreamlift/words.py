@@ -4,16 +4,16 @@ Words of later versions have their ids from the first day, so models grow withou
 """
 
 import difflib
-import json
 import re
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
 )  # fmt: skip
 PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
+WOVEN = PATTERNS[4:]
+"""Those that a colour can have; what is in another has no colour beside it."""
 SIZES = ("small", "large", "tall", "fat")
 VIEWS = ("front view", "left side view", "right side view", "back view", "overhead view")
 NOUNS = (
@@ -178,24 +178,6 @@ def strange(
     every = [*NOUNS, *synonyms, *PATTERNS, *MULTICOLORED]
     every += [way for ways in RELATIONS.values() for way in ways]
     return frozenset(" ".join(every).split()) - frozenset(" ".join(known).split())
-
-
-def unseen(folder: Path) -> frozenset[str]:
-    """The words that a model in a folder was never shown, by its vocabulary.json."""
-    known = json.loads((folder / "vocabulary.json").read_text())
-    return strange(known["nouns"], known["relations"], known["patterns"])
-
-
-def refuse(text: str, strange: frozenset[str], who: str) -> None:
-    """Raise UnknownWord for a word of a text that a model, `who`, was never shown."""
-    for word in split(text):
-        if singular(word) in strange:
-            known = [w for w in WORDS if w not in strange and len(w) > 2]
-            raise UnknownWord(
-                f"The embedded {who} knows the word {word!r}, but no picture has shown it. Nearest "
-                f"it has seen: {', '.join(nearest(word, known))}. Use one of these, or a {who} "
-                "with an open vocabulary."
-            )
 
 
 _NAMED = f"(?:{'|'.join(COLOURS)})"

@@ -27,7 +27,7 @@ from dreamlift.priors.clip import Clip, ClipShape
 from dreamlift.priors.text import load_tower
 from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.toybox.lists import canonical
-from dreamlift.toybox.near import neighbours
+from dreamlift.toybox.near import FIRST, neighbours
 from dreamlift.views import Views, direction
 from dreamlift.words import CONTEXT, VIEWS, held, tokens
 
@@ -74,8 +74,7 @@ def _differ(a: Thing, b: Thing) -> bool:
 def negatives(graph: Graph, view: str, n: int, rng: random.Random) -> list[Graph]:
     """n near graphs that are false of the picture; now and then only the view is another."""
     out: list[Graph] = []
-    related = tuple(r for r in DRAWN_RELATIONS if r != "on stilts")
-    near = neighbours(Graph(graph.things, graph.links), rng, nouns=TAUGHT_NOUNS, relations=related)
+    near = neighbours(Graph(graph.things, graph.links), rng, FIRST)
     while len(out) < n:
         if graph.view is not None and rng.random() < 0.2:
             other = rng.choice([v for v in VIEWS if v != view])

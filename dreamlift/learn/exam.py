@@ -21,9 +21,10 @@ from dreamlift.learn.slots import (
     answers,
     azimuth_bins,
     fronted,
-    read_as,
 )
 from dreamlift.toybox.drawable import possible
+from dreamlift.toybox.lists import read_as
+from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.wide import any_size, pair, sized, wide_coloured
 from dreamlift.words import NOUNS
 
@@ -110,7 +111,7 @@ def _in_order(
 def told(graph: Graph) -> list[int]:
     """`answers`, and that what has no pattern is plain; of what is built of another, nothing."""
     row, plain = answers(graph), WEAVES.index("plain")
-    built = LINKS[row[2]] in ("in the shape of", "made of")
+    built = LINKS[row[2]] in BUILT
     if not graph.untextured:
         for k in range(built, len(graph.things)):
             row[7 + k] = plain if row[7 + k] < 0 else row[7 + k]
@@ -163,11 +164,11 @@ def marks(read: Reading, truth: Exam) -> tuple[Float[Tensor, ""], dict[str, floa
 def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
     """What every place shows, and where one looks for a thing: help in learning, never asked later.
 
-    One thing in the shape of another has no place of its own: there it is only looked at.
+    What is built of another has no place of its own: there it is only looked at.
     """
     nouns, roles = asked(truth)
-    apart = truth.slots[:, 2] != LINKS.index("in the shape of")
-    apart &= truth.slots[:, 2] != LINKS.index("made of")
+    built = truth.slots.new_tensor([LINKS.index(relation) for relation in BUILT])
+    apart = ~torch.isin(truth.slots[:, 2], built)
     alone = truth.slots[:, 1] == len(NOUNS)
     sought = read.sought.gather(1, roles[..., None].expand(-1, -1, read.sought.shape[-1]))
     losses: list[Tensor] = []

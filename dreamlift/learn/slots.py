@@ -6,7 +6,6 @@ itself: is one there?
 """
 
 import math
-from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import torch
@@ -15,21 +14,20 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras
 from dreamlift.grammar import Graph, Thing
-from dreamlift.toybox.lists import canonical
-from dreamlift.words import COLOURS, FRONTED, NOUNS
+from dreamlift.toybox.lists import read_as
+from dreamlift.toybox.meaning import BUILT
+from dreamlift.words import COLOURS, FRONTED, NOUNS, WOVEN
 from dreamlift.words import SIZES as BUILDS
 
 NOTHING = "nothing"
 PAINTS = (*COLOURS, "rainbow", "wooden", "stone", "golden")
 """A thing has one of these, or the colours of its kind."""
-WEAVES = ("striped", "spotted", "checkered", "plain")
+WEAVES = (*WOVEN, "plain")
 """Patterns that a colour can have; "plain" is never said."""
 LINKS = (
     "on top of", "next to", "wearing", "on stilts", "in the shape of", "holding", "eating",
     "riding", "in", "made of", NOTHING,
 )  # fmt: skip
-ASIDE = ("left of", "right of", "behind")
-"""Seen from some side, these are next to one another; which it is cannot be asked."""
 SLOTS: dict[str, tuple[str, ...]] = {
     "first noun": NOUNS, "second noun": (*NOUNS, NOTHING), "relation": LINKS,
     "first colour": PAINTS, "second colour": PAINTS, "first size": BUILDS, "second size": BUILDS,
@@ -56,12 +54,6 @@ SIZES = (len(LINKS), _R * _N, _N, *(_R * _N * n for n in LOOKS), 1)
 """Of a reading's parts: relation, noun in a role, noun not beside, its colour, its size, its
 pattern, a 1."""
 OFFSETS = [0, *accumulate(SIZES)]
-
-
-def read_as(graph: Graph) -> Graph:
-    """What a picture of a graph can be asked: left of, right of and behind are next to."""
-    links = [replace(k, relation="next to") if k.relation in ASIDE else k for k in graph.links]
-    return canonical(replace(graph, links=tuple(links)))
 
 
 def answers(graph: Graph) -> list[int]:
@@ -93,8 +85,8 @@ def _weave(thing: Thing) -> str | None:
 
 def fronted(graph: Graph) -> bool:
     """Whether the picture shows where the front is: the subject has one, or what it is put with."""
-    shaped = any(link.relation == "in the shape of" for link in graph.links)
-    return any(thing.noun in FRONTED for thing in graph.things[: 1 if shaped else None])
+    built = any(link.relation in BUILT for link in graph.links)
+    return any(thing.noun in FRONTED for thing in graph.things[: 1 if built else None])
 
 
 def azimuth_bins(cameras: Cameras) -> Int[Tensor, " b"]:

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from dreamlift.priors.seen import refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import refuse, unseen
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 

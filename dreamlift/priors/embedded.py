@@ -15,8 +15,9 @@ from dreamlift.grammar import parse
 from dreamlift.phrases import phrase
 from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
+from dreamlift.priors.seen import refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, UNTAUGHT, refuse, singular, split, unseen
+from dreamlift.words import CONTEXT, UNTAUGHT, singular, split
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
 

@@ -179,7 +179,8 @@ def borrowed(name: str) -> tuple[str, tuple[Path, ...]]:
 def located(name: str) -> Path:
     """The folder of a prior: of a path, of a short name, or of an id in the cache.
 
-    "whole" ships inside. Raises Absent where it would have to be downloaded first, BadInput for no such name.
+    "whole" ships inside. Raises Absent where it would have to be downloaded first, BadInput for no
+    such name.
     """
     if name == "whole":
         return WHOLE

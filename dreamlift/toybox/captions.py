@@ -58,20 +58,20 @@ def shape_graph(
     rng: random.Random, among: Mapping[str, Sequence[tuple[str, str]]] = TRAINED_PAIRS
 ) -> Graph:
     """Nouns, sizes and a relation that this version can draw, pairs drawn from `among`."""
-
-    def size() -> str | None:
-        return rng.choice(SIZES[:2]) if rng.random() < 0.2 else None
-
     if rng.random() < 0.4:
-        return Graph((Thing(rng.choice(TAUGHT_NOUNS), size=size()),))
+        return Graph((Thing(rng.choice(TAUGHT_NOUNS), size=_small_or_large(rng)),))
     relation = rng.choices(DRAWN_RELATIONS, _RELATION_WEIGHTS)[0]
     a, b = rng.choice(among[relation])
-    first, second = size(), size()
+    first, second = _small_or_large(rng), _small_or_large(rng)
     if relation in ("on stilts", "in the shape of"):
         second = None
     elif rng.random() < 0.12:
         first, second = ("small", "large") if rng.random() < 0.6 else ("large", "small")
     return Graph((Thing(a, size=first), Thing(b, size=second)), (Link(relation, 0, 1),))
+
+
+def _small_or_large(rng: random.Random) -> str | None:
+    return rng.choice(SIZES[:2]) if rng.random() < 0.2 else None
 
 
 def picture_graph(rng: random.Random) -> Graph:

@@ -11,7 +11,7 @@ from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.toybox import captions
 from dreamlift.toybox.captions import SOLIDS
 from dreamlift.toybox.drawable import possible
-from dreamlift.toybox.meaning import BUILT
+from dreamlift.toybox.meaning import BUILT, meant
 from dreamlift.toybox.roles import (
     BODIES,
     HANDY,
@@ -26,7 +26,7 @@ from dreamlift.toybox.roles import (
     wearers,
     worn,
 )
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, held
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN, held
 
 FIRST = 0.3
 """The share of scenes of the first world."""
@@ -54,8 +54,14 @@ def wide_graph(rng: random.Random) -> Graph:
     while True:
         a, b = pair(relation, rng)
         graph = sized(a, relation, b, rng)
-        if a != b and not held(a, b) and possible(graph):
+        if a != b and not held(a, b) and possible(graph) and not _shows_held(graph):
             return graph
+
+
+def _shows_held(graph: Graph) -> bool:
+    """Whether it is built as a held-out composition: a chest with a tree has a tree in a chest."""
+    link = meant(graph).links[0]
+    return held(graph.things[link.subject].noun, graph.things[link.object].noun)
 
 
 def sized(a: str, relation: str, b: str, rng: random.Random) -> Graph:
@@ -68,10 +74,6 @@ def sized(a: str, relation: str, b: str, rng: random.Random) -> Graph:
 
 def pair(relation: str, rng: random.Random) -> tuple[str, str]:
     """Two nouns that a relation may join, the likelier ones more often; not all can be drawn."""
-
-    def mostly(some: Sequence[str], every: Sequence[str]) -> str:
-        return rng.choice(some if rng.random() < 0.7 else every)
-
     match relation:
         case "on stilts":
             return rng.choice(standing()), "stilts"
@@ -81,15 +83,16 @@ def pair(relation: str, rng: random.Random) -> tuple[str, str]:
             return rng.choice(made()), rng.choice(MATERIALS)
         case "wearing":
             b = rng.choice([noun for noun in worn("frog") if noun != "ring"])
-            return mostly([n for n in figures() if n in wearers(b)], wearers(b)), b
+            some = [noun for noun in figures() if noun in wearers(b)]
+            return _mostly(some, wearers(b), rng), b
         case "holding":
-            return rng.choice(figures()), mostly(HANDY, standing())
+            return rng.choice(figures()), _mostly(HANDY, standing(), rng)
         case "eating":
-            return rng.choice(figures()), mostly(FOOD, standing())
+            return rng.choice(figures()), _mostly(FOOD, standing(), rng)
         case "riding":
             return rng.choice(figures()), rng.choice((*figures(), *MOUNTS))
         case "in":
-            a = mostly(STEMS, standing()) if rng.random() < 0.5 else mostly(figures(), standing())
+            a = _mostly(STEMS if rng.random() < 0.5 else figures(), standing(), rng)
             vessels = tuple(able(a, "vase")["in"][1])
             return (a, rng.choice(vessels)) if vessels else (a, a)
         case "with":
@@ -97,6 +100,10 @@ def pair(relation: str, rng: random.Random) -> tuple[str, str]:
             return (b, a) if b in able(a, b)["in"][1] else (a, b)
         case _:
             return rng.choice(standing()), rng.choice(standing())
+
+
+def _mostly(some: Sequence[str], every: Sequence[str], rng: random.Random) -> str:
+    return rng.choice(some if rng.random() < 0.7 else every)
 
 
 def any_size(rng: random.Random) -> str | None:
@@ -116,7 +123,7 @@ def wide_coloured(graph: Graph, rng: random.Random) -> Graph:
             colour = rng.choice(COLOURS)
         if rng.random() < 0.15:
             pattern = rng.choice(PATTERNS)
-            colour = colour if pattern in ("striped", "spotted", "checkered") else None
+            colour = colour if pattern in WOVEN else None
         lenses: tuple[str | None, str | None] = (None, None)
         if thing.noun == "sunglasses" and rng.random() < 0.4:
             lenses = (rng.choice(COLOURS), rng.choice(COLOURS))
