@@ -1,4 +1,4 @@
-"""What shipped weights have seen in pictures: the rest is refused, if may be before work starts."""
+"""What shipped weights have seen in pictures: the rest is refused, early where it can be."""
 
 import json
 from dataclasses import dataclass
