@@ -117,7 +117,7 @@ class Batch:
     def run(self) -> int:
         from dreamlift.priors.source import device_named
 
-        prompts = list(dict.fromkeys(lines(self.prompts)))
+        prompts = list(dict.fromkeys(lines(self.prompts, "prompt")))
         flags = shlex.split(self.flags)
         if taken := [word for word in flags if word.partition("=")[0] in OURS]:
             raise BadInput(f"{taken[0]} is not for --flags: say --devices and --out of batch.")

@@ -1,5 +1,6 @@
 """`dreamlift data`: captioned objects with everything that is known of them, for other tools."""
 
+import difflib
 import sys
 import time
 from collections.abc import Generator
@@ -68,7 +69,8 @@ class Data:
     def _toys(self) -> None:
         from dreamlift.toybox.dataset import Dataset
 
-        captions = (*self.captions, *lines(self.captions_file))
+        listed = [] if self.captions_file is None else lines(self.captions_file)
+        captions = (*self.captions, *listed)
         dataset = Dataset(
             self.seed,
             self.views,
@@ -104,18 +106,22 @@ class Data:
             print(f"{others} mesh files have no line in captions.jsonl.", file=sys.stderr)
 
 
-def lines(path: Path | None) -> list[str]:
-    """The captions in a text file."""
-    if path is None:
-        return []
+def lines(path: Path, what: str = "caption") -> list[str]:
+    """The captions, or prompts, in a text file. Raises BadInput where there are none."""
+    wanted = f"A text file was expected, a {what} on each line."
+    if not path.exists():
+        beside = [file.name for file in path.parent.glob("*") if file.is_file()]
+        near = difflib.get_close_matches(path.name, beside, 1)
+        nearest = f" Nearest: {path.with_name(near[0])}." if near else ""
+        raise BadInput(f"There is no file {path}. {wanted}{nearest}")
     try:
         found = [text.strip() for text in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{path} cannot be read ({error}). It should hold a caption a line."
-        ) from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} holds no text in UTF-8. {wanted}") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}. {wanted}") from None
     if not any(found):
-        raise BadInput(f"{path} holds no captions; one on each line was expected.")
+        raise BadInput(f"{path} holds no {what}s. {wanted}")
     return [text for text in found if text]
 
 

@@ -41,30 +41,29 @@ def on_white(view: Rendering[Any]) -> Float[Tensor, "b h w 3"]:
 
 Score: TypeAlias = Callable[[Shot, Step], tuple[Rendering[Any], Terms]]
 """What a scene shows of a shot, and what that is worth."""
+Descended: TypeAlias = tuple[Rendering[Any], dict[str, float]]
 
 
-class Alone:
+def descend(shot: Shot, step: Step, score: Score, optimizer: torch.optim.Optimizer) -> Descended:
+    """Leave the gradient of a step in the parameters; what was seen, and the terms."""
+    view, terms = score(shot, step)
+    scalars = torch.stack(list(terms.values()))
+    scalars.sum().backward()
+    return view, dict(zip(terms, scalars.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Crew:
     """How a step is done: whole, by this process. split.py has parts, and several processes."""
 
-    def leads(self) -> bool:
-        """Whether this process writes."""
-        return True
-
-    def agreed(self, stop: bool) -> bool:
-        """Whether the run is to stop."""
-        return stop
-
-    def descend(
-        self, shot: Shot, step: Step, score: Score, optimizer: torch.optim.Optimizer
-    ) -> tuple[Rendering[Any], dict[str, float]]:
-        """Leave the gradient of the step in the parameters; what was seen, and the terms."""
-        view, terms = score(shot, step)
-        scalars = torch.stack(list(terms.values()))
-        scalars.sum().backward()
-        return view, dict(zip(terms, scalars.tolist(), strict=True))
+    leads: Callable[[], bool] = lambda: True
+    """Whether this process writes."""
+    agreed: Callable[[bool], bool] = lambda stop: stop
+    """Whether the run is to stop, by whether this process is to."""
+    descend: Callable[[Shot, Step, Score, torch.optim.Optimizer], Descended] = descend
 
 
-crew: ContextVar[Alone] = ContextVar("crew", default=Alone())  # noqa: B039 (it has no state)
+crew: ContextVar[Crew] = ContextVar("crew", default=Crew())  # noqa: B039 (it has no state)
 
 
 @dataclass(frozen=True)

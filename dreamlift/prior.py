@@ -34,6 +34,8 @@ class Prompt:
 
     text: str
     views: tuple[View, ...] = ()
+    negative: bool = False
+    """Said in the null prompt's place: a picture that a prior was given does not go with it."""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.fit import Alone, Score, crew
+from dreamlift.fit import Crew, Descended, Score, crew
 from dreamlift.scene import Rendering, Shot
 from dreamlift.step import Step
 
@@ -69,7 +69,8 @@ def into(parts: int) -> Generator[None]:
             f"{world} processes share the parts of a step evenly; --split {parts} is no multiple "
             "of that."
         )
-    tokens = _parts.set(parts), crew.set(crew.get() if parts == 1 else Shared())
+    done = crew.get() if parts == 1 else Crew(leads, agreed, descend)
+    tokens = _parts.set(parts), crew.set(done)
     try:
         yield
     finally:
@@ -104,9 +105,7 @@ def shares(shot: Shot, step: Step) -> list[tuple[Shot, Step]]:
     return found
 
 
-def descend(
-    shot: Shot, step: Step, score: Score, optimizer: torch.optim.Optimizer
-) -> tuple[Rendering[Any], dict[str, float]]:
+def descend(shot: Shot, step: Step, score: Score, optimizer: torch.optim.Optimizer) -> Descended:
     """Leave in phi's .grad the gradient of the step's loss, the mean over its parts.
 
     Returns what the first part of this process showed, and the mean losses.
@@ -150,18 +149,3 @@ def agreed(stop: bool) -> bool:
     wants = torch.tensor(float(stop), device=device)
     dist.all_reduce(wants)
     return bool(wants > 0)
-
-
-class Shared(Alone):
-    """How a step in parts is done."""
-
-    def leads(self) -> bool:
-        return leads()
-
-    def agreed(self, stop: bool) -> bool:
-        return agreed(stop)
-
-    def descend(
-        self, shot: Shot, step: Step, score: Score, optimizer: torch.optim.Optimizer
-    ) -> tuple[Rendering[Any], dict[str, float]]:
-        return descend(shot, step, score, optimizer)

@@ -94,7 +94,23 @@ def test_bad_input_is_refused_before_any_work(
     (tmp_path / "p.txt").write_text("a cone\n")
     ended = dreamlift("batch", "p.txt", *more)
     assert ended.code == 2 and said in ended.err
-    assert dreamlift("batch", "none.txt").code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_no_list_of_prompts_is_told(dreamlift: Dreamlift, tmp_path: Path) -> None:
+    wanted = "A text file was expected, a prompt on each line."
+    (tmp_path / "prompts.txt").write_text("\n \n")
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    (tmp_path / "list").mkdir()
+    for name, said in (
+        ("prompt.txt", f"There is no file prompt.txt. {wanted} Nearest: prompts.txt."),
+        ("elsewhere/a.txt", f"There is no file elsewhere/a.txt. {wanted}"),
+        ("prompts.txt", f"prompts.txt holds no prompts. {wanted}"),
+        ("photo.png", f"photo.png holds no text in UTF-8. {wanted}"),
+        ("list", f"list cannot be read: Is a directory. {wanted}"),
+    ):
+        ended = dreamlift("batch", name)
+        assert ended.code == 2 and ended.err == f"dreamlift: {said}\n"
     assert not (tmp_path / "runs").exists()
 
 

@@ -4,12 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from test_cli import Dreamlift, dreamlift
+from test_scores import Recorder
 
 from dreamlift.api import Request, finished, request, start
+from dreamlift.io.images import save_png
+from dreamlift.offers import RECIPES, Recipe
 from dreamlift.prior import Embedding, Prompt
 from dreamlift.priors.oracle import Oracle
 from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.recipes.gaussiandreamer import GaussianDreamer
 from dreamlift.run import Run
 
 __all__ = ["dreamlift"]
@@ -66,6 +71,36 @@ def test_a_negative_prompt_is_said_in_place_of_nothing(
     assert ended.code == 2
     assert "sjc has no null prompt in whose place --negative could be said. These" in ended.err
     assert "dreamfusion, " in ended.err and len(ended.err.splitlines()) == 1
+
+
+class Heard(Exception):
+    """The negative prompt was said as one."""
+
+
+class Listener(Recorder):
+    """A prior that is asked until it hears the negative prompt, and shown nothing."""
+
+    def embed(self, prompt: Prompt) -> Embedding:
+        assert not (prompt.negative and "cone" in prompt.text), prompt.text
+        if prompt.text == "a ball":
+            assert prompt.negative
+            raise Heard
+        return super().embed(prompt)
+
+
+ABLE = [each for each in RECIPES if {"negative", "bad"} & each.__dataclass_fields__.keys()]
+ABLE.remove(GaussianDreamer)  # it says it once its first stage is done
+
+
+@pytest.mark.parametrize("kind", ABLE)
+def test_recipes_say_their_negative_prompt_as_one(kind: type[Recipe], tmp_path: Path) -> None:
+    """Else a prior that was given a picture would follow it under both, and guidance would not."""
+    save_png(tmp_path / "photo.png", torch.rand(16, 16, 4))
+    known = kind.__dataclass_fields__
+    numbers = {"negative": "a ball", "bad": "a ball", "picture": str(tmp_path / "photo.png")}
+    recipe = kind(prompt="a cone", **{key: numbers[key] for key in numbers if key in known})
+    with pytest.raises(Heard):
+        recipe.run(Run(tmp_path / "run"), Listener(), [])
 
 
 def test_a_run_without_a_negative_prompt_is_recorded_as_ever(

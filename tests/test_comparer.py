@@ -50,7 +50,7 @@ def test_a_clip_of_other_people_is_followed(folder: Path, tmp_path: Path) -> Non
 def test_what_is_no_clip_is_refused_before_a_folder_is_made(
     recipe: DreamFields | CLIPMesh, prior: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput, match=f"follows a CLIP, and {prior} is none.*config.json"):
+    with pytest.raises(BadInput, match=f"--prior takes a CLIP here, and {prior} is none: there"):
         make(recipe, prior=prior, out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
@@ -70,6 +70,10 @@ def test_changed_or_broken_weights_are_told_of(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**config, "projection_dim": 13}))
     with pytest.raises(BadInput, match="other weights than the run was started with"):
         before.load("cpu")
+    (tmp_path / "tokenizer_config.json").rename(tmp_path / "tokenizer_config.old")
+    with pytest.raises(BadInput, match=r"is none: it has no tokenizer_config\.json"):
+        comparer_of(tmp_path, "cpu")
+    (tmp_path / "tokenizer_config.old").rename(tmp_path / "tokenizer_config.json")
     (tmp_path / "model.safetensors").write_bytes(b"none")
     with pytest.raises(BadInput, match="cannot be loaded"):
         comparer_of(tmp_path, "cpu").load("cpu")

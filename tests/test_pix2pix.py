@@ -99,6 +99,8 @@ def test_a_prompt_brings_its_own_picture_or_takes_the_given_one(tiny: tuple[Path
     own = bare.embed(Prompt(PROMPT, (view(),)))["beside"]
     torch.testing.assert_close(own, prior.embed(Prompt(PROMPT))["beside"])
     assert own.any() and not bare.embed(Prompt(""))["beside"].any()
+    against, ugly = prior.embed(Prompt("ugly", negative=True)), prior.embed(Prompt("ugly"))
+    assert not against["beside"].any() and torch.equal(against["tokens"], ugly["tokens"])
     with pytest.raises(BadInput, match=r"there is none\. Add it to the prior's name"):
         bare.embed(Prompt(PROMPT))
     with pytest.raises(BadInput, match="told one picture; the prompt has 2"):

@@ -201,7 +201,10 @@ BAD = {
     "all held out": (("TOY", "--hold-out", "1"), "leaves 0 photographs to learn from; at least 3 "),
     "few views": (("TOY", "--views", "2"), "The views must be 3 to 100000; 2 was asked for."),
     "many views": (("TOY", "--views", "99"), "The views to learn from must be 3 to 18, all that"),
-    "clip": (("TOY", "--clip", "x"), "x is none: it has no config.json. Say `--clip embedded`"),
+    "clip": (
+        ("TOY", "--clip", "x"),
+        "--clip takes a CLIP here, and x is none: there is no such folder. Say `--clip embedded`",
+    ),
     "clip weight": (("TOY", "--clip-weight", "-1"), "The clip_weight must be 0 to 1000; -1 was"),
     "device": (("TOY", "--device", "tpu"), "There is no device 'tpu'."),
 }

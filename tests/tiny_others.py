@@ -12,6 +12,7 @@ from tiny_pipelines import (
     autoencoder,
     clip_text,
     clip_tokenizer,
+    edit,
     saved,
     t5,
     t5_tokenizer,
@@ -135,7 +136,7 @@ def super_resolution(folder: Path) -> Any:
     return saved(made, folder)
 
 
-def mvdream(folder: Path) -> Any:
+def mvdream(folder: Path, wide: int = 32) -> Any:
     """MVDream with its UNet in the original's names, saved; the network as diffusers' class.
 
     The original's normalisation has 32 groups always.
@@ -145,7 +146,8 @@ def mvdream(folder: Path) -> Any:
 
     torch.manual_seed(14)
     network = unet(
-        block_out_channels=(32, 64), attention_head_dim=(4, 8), norm_num_groups=32,
+        block_out_channels=(wide, 2 * wide), attention_head_dim=(wide // 8, wide // 4),
+        norm_num_groups=32,
         use_linear_projection=True, class_embed_type="projection",
         projection_class_embeddings_input_dim=16,
     )  # fmt: skip
@@ -155,7 +157,7 @@ def mvdream(folder: Path) -> Any:
     save_file(state, folder / "unet" / "diffusion_pytorch_model.safetensors")
     named = {
         "unet/config.json": {
-            "image_size": 8, "in_channels": 4, "out_channels": 4, "model_channels": 32,
+            "image_size": 8, "in_channels": 4, "out_channels": 4, "model_channels": wide,
             "attention_resolutions": [1], "num_res_blocks": 1, "channel_mult": [1, 2],
             "num_head_channels": 8, "context_dim": 32, "camera_dim": 16,
         },
@@ -167,6 +169,37 @@ def mvdream(folder: Path) -> Any:
     for name, part in parts.items():
         part.save_pretrained(folder / name)
     return network.requires_grad_(False).eval()
+
+
+def imagedream(folder: Path) -> dict[str, torch.Tensor]:
+    """ImageDream, saved; its UNet's weights, in the original's names.
+
+    Its groups have two channels: the null prompt's blank view is even in each channel, and a group
+    of one would have no spread to divide by but rounding.
+    """
+    from diffusers.models.embeddings import IPAdapterPlusImageProjection
+    from safetensors.torch import load_file, save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    mvdream(folder, 64)
+    torch.manual_seed(15)
+    eye = CLIPVisionConfig(hidden_size=16, intermediate_size=20, patch_size=7, image_size=21,
+                           num_hidden_layers=3, num_attention_heads=4)  # fmt: skip
+    widened(CLIPVisionModel(eye)).save_pretrained(folder / "image_encoder")
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(file)
+    made = IPAdapterPlusImageProjection(
+        embed_dims=16, output_dims=32, hidden_dims=32, depth=4, heads=2, num_queries=3
+    )
+    tokens = originals({key: (*value.shape,) for key, value in made.state_dict().items()})
+    shapes = {f"image_embed.{key}": shape for key, shape in tokens.items()}
+    for key, value in state.items():
+        if "attn2.to_k" in key or "attn2.to_v" in key:
+            shapes[key.replace(".weight", "_ip.weight")] = (*value.shape,)
+    state |= {key: 0.5 * torch.randn(shape) for key, shape in shapes.items()}
+    save_file(state, file)
+    edit(folder / "unet" / "config.json", ip_dim=3, ip_weight=0.7)
+    return state
 
 
 def pixart(folder: Path, *, sigma: bool = False, sized: bool = False) -> Any:

@@ -70,11 +70,12 @@ def interpolated(
 
 
 class Sentence:
-    """One sentence for every camera; the empty one is the null prompt of guidance."""
+    """One sentence for every camera; the empty one is the null prompt of guidance, in whose place a
+    `negative` one is said."""
 
-    def __init__(self, prior: Prior, text: str) -> None:
+    def __init__(self, prior: Prior, text: str, *, negative: bool = False) -> None:
         self._prior = prior
-        self._embedding = prior.embed(Prompt(text))
+        self._embedding = prior.embed(Prompt(text, negative=negative))
 
     def __call__(self, shot: Shot) -> Condition:
         everywhere = torch.ones_like(shot.cameras.azimuth)

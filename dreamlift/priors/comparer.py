@@ -72,10 +72,11 @@ def comparer_of(name: str | Path, device: str, *, flag: str = "--prior") -> Comp
     folder = Path(name).expanduser()
     missing = [file for file in NEEDED if not (folder / file).is_file()]
     if missing:
+        lacks = f"it has no {missing[0]}" if folder.is_dir() else "there is no such folder"
         raise BadInput(
-            f"This recipe follows a CLIP, and {name} is none: it has no {missing[0]}. Say "
-            f"`{flag} embedded`, or name a folder as transformers keeps a CLIP in (config.json, "
-            "model.safetensors, preprocessor_config.json and a tokenizer)."
+            f"{flag} takes a CLIP here, and {name} is none: {lacks}. Say `{flag} embedded`, or "
+            "name a folder as transformers keeps a CLIP in (config.json, model.safetensors, "
+            "preprocessor_config.json and a tokenizer)."
         )
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
     given = str(folder.resolve())

@@ -44,7 +44,6 @@ def ip_adapter(
     adds. `eye` None: image_encoder/ beside the file. Raises ValueError for a file that is no
     IP-Adapter or another model's, OSError.
     """
-    from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
     from transformers import CLIPVisionModelWithProjection
 
     file = Path(file)
@@ -56,22 +55,29 @@ def ip_adapter(
         CLIPVisionModelWithProjection.from_pretrained, eye.parent, eye.name, dtype=prior.dtype
     )
     try:
-        prior.network._load_ip_adapter_weights([state], low_cpu_mem_usage=False)  # no public way
+        attach(prior.network, state, strength)
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{file} was made for another model: {reason}") from error
-    prior.network.requires_grad_(False)
-    scale: list[float | int] = [strength]
-    for processor in prior.network.attn_processors.values():
-        if isinstance(processor, IPAdapterAttnProcessor2_0):
-            processor.scale = scale
     plus = "latents" in state[PARTS[0]]
 
     def pictured(prompt: Prompt) -> Embedding:
         x = picture_of(prompt, picture)
-        return {"likeness": _seen(made, x, plus=plus)}
+        return {"likeness": look(made, x, plus=plus)}
 
     tells.pictured = pictured
+
+
+def attach(network: Any, parts: Mapping[str, Mapping[str, Tensor]], strength: float) -> None:
+    """Give a diffusers UNet an adapter's `PARTS`. Raises RuntimeError, KeyError for another's."""
+    from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
+
+    network._load_ip_adapter_weights([parts], low_cpu_mem_usage=False)  # no public way
+    network.requires_grad_(False)
+    scale: list[float | int] = [strength]
+    for processor in network.attn_processors.values():
+        if isinstance(processor, IPAdapterAttnProcessor2_0):
+            processor.scale = scale
 
 
 def _parts(file: Path) -> Mapping[str, Mapping[str, Tensor]]:
@@ -90,7 +96,7 @@ def _parts(file: Path) -> Mapping[str, Mapping[str, Tensor]]:
     return parts
 
 
-def _seen(eye: Any, x: Float[Tensor, "h w 3"] | None, *, plus: bool) -> Float[Tensor, "*n d"]:
+def look(eye: Any, x: Float[Tensor, "h w 3"] | None, *, plus: bool) -> Float[Tensor, "*n d"]:
     """CLIP's look at a picture: its vector, or all its patches' for "plus".
 
     None is nothing seen: the vector is zeros, the patches are those of zeros.

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.diffusion import Schedule
+from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.priors.distilled import SCALE, beside_time
 from dreamlift.priors.encoders import load_clip_words
@@ -90,7 +91,13 @@ class Latent:
     def predict(
         self, z_t: Float[Tensor, "b c y x"], t: Float[Tensor, " b"], *conditions: Condition
     ) -> tuple[Float[Tensor, "b c y x"], ...]:
-        """What the network says; all conditions in one batch, in z_t's dtype."""
+        """What the network says; all conditions in one batch, in z_t's dtype. Raises BadInput for
+        pictures that are not in groups of `views`."""
+        if len(z_t) % self.views:
+            raise BadInput(
+                f"This prior denoises {self.views} views of an object together; got {len(z_t)}. "
+                "Give a multiple."
+            )
         if self.one_by_one and conditions[1:]:
             return tuple(out for told in conditions for out in self.predict(z_t, t, told))
         n, channels = len(conditions), z_t.shape[1]

@@ -4,7 +4,7 @@ Its network is Stable Diffusion 2.1's with two changes: self-attention is over t
 once, and a camera is embedded beside the time. diffusers' UNet has both places: a processor of the
 attention, and an embedding of classes. A folder as `ashawkey/mvdream-sd2.1-diffusers` has it, whose
 unet/ holds the original's names; vae/, scheduler/, tokenizer/ and text_encoder/ are diffusers'.
-ImageDream, which is told a picture besides, is not known.
+imagedream.py adds what is told of a picture.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
-from dreamlift.errors import BadInput
 from dreamlift.prior import Condition
 from dreamlift.priors.encoders import load_clip_words
 from dreamlift.priors.folder import load_schedule
@@ -25,7 +24,7 @@ from dreamlift.priors.latent import Latent
 from dreamlift.priors.original import fill, unet_weights
 from dreamlift.priors.parts import placed, settings, variant
 from dreamlift.priors.pixel import best_dtype
-from dreamlift.priors.told import Sentences
+from dreamlift.priors.told import Sentences, likeness
 from dreamlift.priors.vae import load_vae
 from dreamlift.scene import Shot
 
@@ -34,12 +33,12 @@ VIEWS = 4
 
 
 class Joint:
-    """diffusers' attention over all views of an object, for a processor's place."""
+    """diffusers' attention over all `views` of an object, for a processor's place."""
 
-    def __init__(self) -> None:
+    def __init__(self, views: int) -> None:
         from diffusers.models.attention_processor import AttnProcessor2_0
 
-        self.inner = AttnProcessor2_0()
+        self.inner, self.views = AttnProcessor2_0(), views
 
     def __call__(
         self,
@@ -50,7 +49,7 @@ class Joint:
         temb: Tensor | None = None,
     ) -> Tensor:
         n, places, width = hidden_states.shape
-        joined = hidden_states.reshape(n // VIEWS, VIEWS * places, width)
+        joined = hidden_states.reshape(n // self.views, self.views * places, width)
         return self.inner(attn, joined).reshape(n, places, width)
 
 
@@ -71,25 +70,20 @@ def sight(shot: Shot) -> Condition:
 
 
 def ask_mvdream(network: Any, z: Tensor, time: Tensor, told: Condition) -> Tensor:
-    """The UNet, whose classes are cameras. Raises BadInput for views that are not in fours."""
-    if len(z) % VIEWS:
-        raise BadInput(
-            f"MVDream denoises {VIEWS} views of an object together; got {len(z)}. Give a multiple."
-        )
+    """The UNet, whose classes are cameras."""
     return network(
         z,
         time,
         told["tokens"].to(z),
         class_labels=told["camera"].to(z),
         timestep_cond=told.get("pose"),  # only a student has a network for it (priors.lora)
+        added_cond_kwargs=likeness(told, z),
         return_dict=False,
     )[0]
 
 
 def unet_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The original's settings as those of diffusers' UNet. Raises ValueError for ImageDream's."""
-    if config.get("ip_dim"):
-        raise ValueError("This network is told a picture (ImageDream), which is not known here.")
+    """The original's settings as those of diffusers' UNet."""
     widths = [config["model_channels"] * by for by in config["channel_mult"]]
     attends = [2**i in config["attention_resolutions"] for i in range(len(widths))]
     down = ["CrossAttnDownBlock2D" if each else "DownBlock2D" for each in attends]
@@ -118,16 +112,14 @@ def diffusers_names(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> M
     return unet_weights({start + key: value for key, value in named.items()}, config)
 
 
-def mvdream(
-    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
-) -> Latent:
-    """From a folder; `dtype` None is the device's best. Raises ValueError, OSError."""
+def load_views(folder: Path) -> tuple[Any, Mapping[str, Tensor]]:
+    """The UNet of unet/, on the CPU, and all weights of the folder, in the original's names.
+
+    Raises ValueError where one is missing, OSError.
+    """
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    folder = Path(folder)
-    dtype = best_dtype(device) if dtype is None else dtype
-    schedule, prediction = load_schedule(folder)
-    vae, config = load_vae(folder, device), unet_settings(settings(folder, "unet/config.json"))
+    config = unet_settings(settings(folder, "unet/config.json"))
     make: Any = UNet2DConditionModel
     unet = make(**config)
     chosen = variant(folder / "unet") or ""
@@ -137,12 +129,32 @@ def mvdream(
             state |= load_file(file)
     fill(unet, diffusers_names(state, config), "UNet")
     unet.requires_grad_(False).eval()
+    return unet, state
+
+
+def join(unet: Any, views: int) -> None:
+    """Have a UNet's self-attention see so many consecutive samples at once."""
     joint = {
-        name: Joint() if name.endswith("attn1.processor") else processor
+        name: Joint(views) if name.endswith("attn1.processor") else processor
         for name, processor in unet.attn_processors.items()
     }
     unet.set_attn_processor(joint)
-    tells = Sentences(load_clip_words(folder, dtype), sight=sight)
-    size = int(config["sample_size"]) * vae.factor
+
+
+def mvdream(
+    folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> Latent:
+    """From a folder; `dtype` None is the device's best. Raises ValueError, OSError."""
+    folder = Path(folder)
+    dtype = best_dtype(device) if dtype is None else dtype
+    if settings(folder, "unet/config.json").get("ip_dim"):
+        raise ValueError(
+            f"{folder} is told a picture: it holds ImageDream. Load it with priors.imagedream."
+        )
+    schedule, prediction = load_schedule(folder)
+    unet, _ = load_views(folder)
+    join(unet, VIEWS)
+    vae, tells = load_vae(folder, device), Sentences(load_clip_words(folder, dtype), sight=sight)
+    size = int(unet.config["sample_size"]) * vae.factor
     made = placed(unet, device, dtype)
     return Latent(made, ask_mvdream, vae, tells, schedule, prediction, size=size, views=VIEWS)

@@ -11,7 +11,7 @@ from dreamlift.errors import BadInput
 from dreamlift.io.images import load_image
 from dreamlift.prior import Prior
 from dreamlift.priors.parts import settings
-from dreamlift.priors.pipelines import FOURTH, INDEX, kind, refuse_files, told_apart
+from dreamlift.priors.pipelines import FOURTH, INDEX, PICTURED, kind, refuse_files, told_apart
 from dreamlift.priors.pixel import TextEncoder
 
 
@@ -70,15 +70,13 @@ def _alone(
     dtype: torch.dtype,
     picture: Float[Tensor, "h w 3"] | None,
 ) -> Prior:
+    if kind(folder) in PICTURED:
+        return _pictured(folder, device, dtype, picture)
     match kind(folder):
         case "StableDiffusionPipeline" | "LatentConsistencyModelPipeline":
             from dreamlift.priors.latent import stable_diffusion
 
             return stable_diffusion(folder, device=device, dtype=dtype)
-        case "StableDiffusionInstructPix2PixPipeline":
-            from dreamlift.priors.pix2pix import instruct_pix2pix
-
-            return instruct_pix2pix(folder, picture, device=device, dtype=dtype)
         case "StableDiffusionDepth2ImgPipeline":
             from dreamlift.priors.depth import stable_diffusion_depth
 
@@ -122,6 +120,22 @@ def _alone(
             from dreamlift.priors.deepfloyd import deepfloyd
 
             return deepfloyd(folder, device=device, dtype=dtype)
+
+
+def _pictured(
+    folder: Path,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    picture: Float[Tensor, "h w 3"] | None,
+) -> Prior:
+    """Those that are told a picture beside the words."""
+    if kind(folder) == "ImageDreamPipeline":
+        from dreamlift.priors.imagedream import imagedream
+
+        return imagedream(folder, picture, device=device, dtype=dtype)
+    from dreamlift.priors.pix2pix import instruct_pix2pix
+
+    return instruct_pix2pix(folder, picture, device=device, dtype=dtype)
 
 
 def words(folder: Path, dtype: torch.dtype) -> TextEncoder | None:

@@ -24,6 +24,7 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     ),
     "FluxPipeline": ("transformer", "vae", "text_encoder", "text_encoder_2"),
     "MVDreamPipeline": ("unet", "vae", "text_encoder"),
+    "ImageDreamPipeline": ("unet", "vae", "text_encoder", "image_encoder"),
     "Zero1to3StableDiffusionPipeline": ("unet", "vae", "image_encoder"),
     "Zero123Pipeline": ("unet", "vae", "image_encoder"),
 }  # fmt: skip
@@ -32,11 +33,11 @@ TEXT = "text_encoder"
 """What the names of those parts begin with that read sentences."""
 TURNING = ("Zero1to3StableDiffusionPipeline", "Zero123Pipeline")
 """Those that follow a picture, not words."""
-TOGETHER = ("MVDreamPipeline",)
+TOGETHER = ("MVDreamPipeline", "ImageDreamPipeline")
 """Those that denoise several views at once."""
 STABLE_DIFFUSION = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 """Those that a ControlNet can be added to."""
-PICTURED = ("StableDiffusionInstructPix2PixPipeline",)
+PICTURED = ("StableDiffusionInstructPix2PixPipeline", "ImageDreamPipeline")
 """Those that are told a picture beside the words."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 FOURTH = "pose_fourth"
@@ -57,6 +58,8 @@ def kind(folder: Path) -> str:
     Nothing heavy is imported or read. Its text encoders may be missing: `speechless` says so.
     """
     name = str(settings(folder, INDEX).get("_class_name"))
+    if name == "MVDreamPipeline" and settings(folder, "unet/config.json").get("ip_dim"):
+        name = "ImageDreamPipeline"  # published under the other's name
     if name not in NETWORKS:
         raise ValueError(
             f"{folder} holds a {name}, which is not known here; known are {', '.join(NETWORKS)}."

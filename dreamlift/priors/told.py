@@ -105,16 +105,17 @@ def picture_of(
 ) -> Float[Tensor, "h w 3"] | None:
     """The picture that goes with a prompt, on white: its own, or else the one `given`.
 
-    None for the null prompt, which has neither words nor a picture. Raises BadInput for words
-    where there is no picture.
+    None for the null prompt, which has neither words nor a picture, and for a negative one in its
+    place. Raises BadInput for other words where there is no picture.
     """
     if len(prompt.views) > 1:
         raise BadInput(f"This prior is told one picture; the prompt has {len(prompt.views)}.")
     if prompt.views:
         return prompt.views[0].image + 1 - prompt.views[0].alpha
-    if prompt.text and given is None:
+    followed = prompt.text and not prompt.negative
+    if followed and given is None:
         raise BadInput(
             "This prior is told a picture beside the words, and there is none. Add it to the "
             "prior's name, --prior NAME+picture.png, or to the prompt in Python."
         )
-    return given if prompt.text else None
+    return given if followed else None

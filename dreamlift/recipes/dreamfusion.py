@@ -109,7 +109,7 @@ class DreamFusion:
     ) -> Field:
         """Make the field, or load it where the run has it."""
         y = about(prior, self.prompt, interpolate=self.interpolate)
-        null, clamp = Sentence(prior, self.negative), 1.0 if self.clamp else None
+        null, clamp = Sentence(prior, self.negative, negative=True), 1.0 if self.clamp else None
         sds = SDS(cfg(prior, y, null, self.scale, clamp=clamp), Annealed(self.t_start, self.t_end))
         return self.follow(sds, run, prior, observers, device=device)
 

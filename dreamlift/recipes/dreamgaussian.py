@@ -119,7 +119,7 @@ class DreamGaussian:
         """Make the cloud and then the mesh, or load what the run has of them."""
         cloud = self.cloud().to(device)
         y = about(prior, self.prompt)
-        score = cfg(prior, y, Sentence(prior, self.negative), self.scale, clamp=1.0)
+        score = cfg(prior, y, Sentence(prior, self.negative, negative=True), self.scale, clamp=1.0)
         sds = SDS(score, falling(1.0, 0.0, limits=self.t_range))
 
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)

@@ -106,7 +106,7 @@ class Fantasia3D:
     ) -> Tetrahedra:
         """Make the shape and then its colours, or load what the run has of them."""
         mesh = self.scene().to(device)
-        y, null = about(prior, self.prompt), Sentence(prior, self.negative)
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
         score, times = (
             cfg(prior, y, null, self.scale, clamp=1.0),
             Annealed(self.t_start, self.t_end),

@@ -115,7 +115,7 @@ class GaussianDreamer:
         field = self.points().run(run / POINTS, prior, observers, device=device)
         cloud = self.cloud(field).to(device)
         y = about(prior, self.prompt)
-        score = cfg(prior, y, Sentence(prior, self.negative), self.scale, clamp=1.0)
+        score = cfg(prior, y, Sentence(prior, self.negative, negative=True), self.scale, clamp=1.0)
         times = TwoPhase(Uniform(0.02, self.t_most), Uniform(0.02, 0.55), at=0.4)
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)
         sds = SDS(score, times)

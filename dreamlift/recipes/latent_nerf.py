@@ -110,7 +110,7 @@ class LatentNeRF:
     ) -> Field:
         """Make the latents and then the colours, or load what the run has of them."""
         guide, free = self.guide(), Views(shares=(1, 0, 0))
-        y, null = about(prior, self.prompt), Sentence(prior, self.negative)
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
         score = cfg(prior, y, null, self.scale, clamp=1.0)
         kind = LatentField if isinstance(prior, Latents) else Field
         scene = kind(init=self.init, samples=self.samples).to(device)

@@ -100,7 +100,7 @@ class Magic3D:
         """Make the field and then the mesh, or load what the run has of them."""
         field = self.coarse().run(run / COARSE, prior, observers, device=device)
         mesh = mesh_of(field, self.resolution, device)
-        y, null = about(prior, self.prompt), Sentence(prior, self.negative)
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
         score = cfg(prior, y, null, self.scale, clamp=1.0)
         stage = mesh_stage(
             mesh,

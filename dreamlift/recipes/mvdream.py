@@ -12,9 +12,9 @@
                     over tan(fov / 2), fov 15 to 60             distances: the frame is the same
     null prompt     ugly, bad anatomy, blurry, ...              `negative`
 
-A prior of four views together (MVDream's own) is told one sentence and the cameras, and nothing
-textureless; any other, the embedded one too, is shown the same four views as a batch, and told
-each one's side. The paper renders 64 pixels, and 256 from step 5,000 of 10,000 on.
+A prior of four views together (MVDream's own, ImageDream) is told one sentence and the cameras,
+and nothing textureless; any other, the embedded one too, is shown the same four views as a batch,
+and told each one's side. The paper renders 64 pixels, and 256 from step 5,000 of 10,000 on.
 """
 
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ class MVDream:
         """Make the field, or load it where the run has it."""
         together = prior.views > 1
         y = Sentence(prior, self.prompt) if together else about(prior, self.prompt)
-        null, clamp = Sentence(prior, self.negative), 1.0 if self.clamp else None
+        null, clamp = Sentence(prior, self.negative, negative=True), 1.0 if self.clamp else None
         score = Rescaled(prior, y, null, self.scale, self.rescale, "x0", clamp)
         times = Annealed(self.t_start, self.t_end, until=self.t_until)
         toward = Reconstruct(score, steps=1, times=times)

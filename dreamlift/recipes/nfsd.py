@@ -43,6 +43,7 @@ class NFSD(Follower):
 
     def guidance(self, prior: Prior) -> Guidance:
         """What the prior says of a picture."""
-        y, null, bad = about(prior, self.prompt), Sentence(prior, ""), Sentence(prior, self.bad)
+        y, null = about(prior, self.prompt), Sentence(prior, "")
+        bad = Sentence(prior, self.bad, negative=True)
         times = Annealed(self.t_start, self.t_end)
         return nfsd(prior, y, null, bad, scale=self.scale, times=times)

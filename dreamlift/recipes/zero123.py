@@ -134,7 +134,8 @@ class Zero123:
                 "mask": self.mask * (view.alpha - alpha).square().sum(),
             }
 
-        y, null = about(prior, self.prompt, seen=(seen,)), Sentence(prior, self.negative)
+        y = about(prior, self.prompt, seen=(seen,))
+        null = Sentence(prior, self.negative, negative=True)
         sds = SDS(cfg(prior, y, null, self.scale, clamp=1.0), Annealed(self.t_start, self.t_end))
         field = self.field()
         return field.follow(sds, run, prior, observers, device=device, views=views, beside=likeness)
