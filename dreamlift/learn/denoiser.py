@@ -40,7 +40,7 @@ from dreamlift.toybox.captions import (
 )
 from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, tokens
+from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, tokens
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -302,7 +302,9 @@ def ship(unet: Any, tower: TextTower, folder: Path, *, first: bool = False) -> N
         "num_train_timesteps": int(CLOCK) + 1,
         "prediction_type": "v_prediction",
     }
-    known = {"nouns": NOUNS, "relations": tuple(RELATIONS), "patterns": PATTERNS}
+    known = {
+        "nouns": NOUNS, "relations": tuple(RELATIONS), "patterns": PATTERNS, "sizes": SIZES,
+    }  # fmt: skip
     if first:
         known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
     for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", known)):

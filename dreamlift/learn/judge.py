@@ -26,7 +26,10 @@ from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WEAVES, indicator
-from dreamlift.words import NOUNS
+from dreamlift.priors.seen import Seen, seen
+from dreamlift.words import NOUNS, PATTERNS, RELATIONS
+
+EVERYTHING = Seen(NOUNS, tuple(RELATIONS), PATTERNS, BUILDS)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Judge(nn.Module):
     def __init__(self, shape: JudgeShape) -> None:
         super().__init__()
         self.shape = shape
+        self.seen = EVERYTHING
+        """What it was shown; captions of anything else are refused."""
         a, b, c, d = shape.widths
         self.fine = nn.Sequential(
             nn.Conv2d(3, a, 3, stride=2, padding=1),
@@ -166,14 +171,17 @@ class Judge(nn.Module):
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """1 for each answer that a caption gives, so that an inner product sums what it says.
 
-        Raises ValueError for captions with nouns or relations beyond the judge's.
+        Raises ValueError for captions of what the judge was never shown.
         """
+        for text in texts:
+            self.seen.refuse(text, "judge")
         return torch.stack([indicator(parse(text)) for text in texts]).to(self.places)
 
     def save(self, folder: Path) -> None:
-        """config.json and model.safetensors (half precision)."""
+        """config.json, vocabulary.json and model.safetensors (half precision)."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(asdict(self.shape), indent=2) + "\n")
+        for name, content in (("config", self.shape), ("vocabulary", self.seen)):
+            (folder / f"{name}.json").write_text(json.dumps(asdict(content), indent=2) + "\n")
         state = {k: v.detach().half().contiguous().cpu() for k, v in self.state_dict().items()}
         (folder / "model.safetensors").write_bytes(save(state))
 
@@ -185,6 +193,7 @@ def load_judge(folder: Path) -> Judge:
     judge = Judge(shape)
     state = load_file(folder / "model.safetensors")
     judge.load_state_dict({k: v.float() for k, v in state.items()})
+    judge.seen = seen(folder)
     return judge.eval().requires_grad_(False)
 
 

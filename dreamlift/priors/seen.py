@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from dreamlift.grammar import parse
-from dreamlift.words import WORDS, UnknownWord, nearest, singular, split, strange
+from dreamlift.words import SIZES, WORDS, UnknownWord, nearest, singular, split, strange
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Seen:
     nouns: tuple[str, ...]
     relations: tuple[str, ...]
     patterns: tuple[str, ...]
+    sizes: tuple[str, ...] = SIZES[:2]
 
     def refuse(self, text: str, who: str = "prior") -> None:
         """UnknownWord, ValueError for a caption that cannot be read, or names what `who` has not
@@ -24,6 +25,7 @@ class Seen:
         said = [(thing.noun, self.nouns, "object") for thing in graph.things]
         said += [(link.relation, self.relations, "relation") for link in graph.links]
         said += [(t.pattern, self.patterns, "pattern") for t in graph.things if t.pattern]
+        said += [(t.size, self.sizes, "size") for t in graph.things if t.size]
         for word, known, kind in said:
             if word not in known:
                 raise UnknownWord(
@@ -38,7 +40,7 @@ class Seen:
 def seen(folder: Path) -> Seen:
     """What the weights in a folder were shown."""
     known = json.loads((folder / "vocabulary.json").read_text())
-    return Seen(tuple(known["nouns"]), tuple(known["relations"]), tuple(known["patterns"]))
+    return Seen(**{kind: tuple(words) for kind, words in known.items()})
 
 
 def unseen(folder: Path) -> frozenset[str]:

@@ -186,7 +186,7 @@ def among(prompt: str, count: int = AMONG, known: Known = EVERY) -> tuple[str, .
     return tuple(found.values())
 
 
-def shapes_among(prompt: str, count: int = AMONG) -> tuple[str, ...]:
+def shapes_among(prompt: str, count: int = AMONG, known: Known = EVERY) -> tuple[str, ...]:
     """`among` without colours, said to be untextured, and without what then means the same."""
-    graphs = [colourless(parse(text)) for text in among(prompt, count)]
+    graphs = [colourless(parse(text)) for text in among(prompt, count, known)]
     return tuple(phrase(graph) for graph in distinct(graphs))
