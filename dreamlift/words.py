@@ -12,8 +12,7 @@ COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
 )  # fmt: skip
 PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
-WOVEN = PATTERNS[4:]
-"""Those that a colour can have; what is in another has no colour beside it."""
+WOVEN = PATTERNS[4:]  # can have a colour; what is in another pattern has none beside it
 SIZES = ("small", "large", "tall", "fat")
 VIEWS = ("front view", "left side view", "right side view", "back view", "overhead view")
 NOUNS = (
@@ -72,11 +71,6 @@ MULTICOLORED = ("multicolored", "multicoloured")
 """Of many colours: a rainbow's."""
 LENSES = ("left lens", "right lens")
 """Parts of sunglasses whose colour can be said: "sunglasses, left lens is red right is blue"."""
-UNTAUGHT = frozenset(
-    {*MORE, *(word for said in LATER for word in said.split()), *ELABORATE, *MULTICOLORED, "bottom"}
-    - {"3d"}
-)
-"""Words that came after the text tower had been taught: captions with them are said plainly."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
 UNTEXTURED = "untextured"
 CONTEXT = 32

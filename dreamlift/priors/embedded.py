@@ -17,9 +17,14 @@ from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, UNTAUGHT, singular, split
+from dreamlift.words import CONTEXT, ELABORATE, LATER, MORE, MULTICOLORED, singular, split
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
+UNTAUGHT = frozenset(
+    {*MORE, *(word for said in LATER for word in said.split()), *ELABORATE, *MULTICOLORED, "bottom"}
+    - {"3d"}
+)
+"""Words that came after the text tower had been taught: captions with them are said plainly."""
 
 
 class Words:
