@@ -70,10 +70,19 @@ class Recipe:
     per_step: int = 8
     """Of them new at every step."""
     seed: int = 0
-    world: Literal["first", "whole"] = "whole"
+    world: Literal["first", "whole"] = "first"
     """What is drawn: the first 17 nouns and five relations, or everything (toybox/wide.py)."""
-    begin: Path | None = SHIPPED
+    begin: Path | None = None
     """A folder whose unet/ is begun with; None: from noise."""
+
+    @property
+    def ships(self) -> str:
+        """What the weights are called."""
+        return "text-to-image" if self.world == "first" else "whole"
+
+
+WHOLE = Recipe(steps=5300, half=2400 / 5300, world="whole", begin=SHIPPED)
+"""The whole toybox, begun with the first world."""
 
 
 def make_unet(channels: tuple[int, ...] = (64, 128, 192)) -> "UNet2DConditionModel":
@@ -234,7 +243,7 @@ WIDE_SHEET = (
 def train(
     folder: Path, tower: Path, recipe: Recipe | None = None, *, minutes: float | None = None
 ) -> None:
-    """Train in `folder` with the tower of folder `tower`; leaves folder/text-to-image. Resumes."""
+    """Train in `folder` with the tower of folder `tower`; leaves folder/RECIPE.SHIPS. Resumes."""
     recipe = recipe or Recipe()
     first = recipe.world == "first"
     torch.manual_seed(recipe.seed)
@@ -277,7 +286,7 @@ def train(
 
     training.run(teacher, watch, watch_every=1000)
     with training.averaged():
-        ship(unet, encoder, folder / "text-to-image", first=first)
+        ship(unet, encoder, folder / recipe.ships, first=first)
 
 
 def save_sheet(path: Path, pictures: Float[Tensor, "b h w 3"]) -> None:

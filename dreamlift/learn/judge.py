@@ -29,6 +29,8 @@ from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WE
 from dreamlift.priors.seen import Seen, seen
 from dreamlift.words import NOUNS, PATTERNS, RELATIONS
 
+NEVER = -6e4
+"""The log-odds of what a judge was never shown."""
 EVERYTHING = Seen(NOUNS, tuple(RELATIONS), PATTERNS, BUILDS)
 
 
@@ -222,6 +224,10 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     judge = Judge(JudgeShape()).to(device)
     if recipe.begin is not None:
         judge.load_state_dict(load_judge(recipe.begin).state_dict())
+        with torch.no_grad():  # what it was never shown begins at even odds
+            for name, value in judge.named_parameters():
+                if name.endswith("bias"):
+                    value[value < NEVER / 2] = 0.0
     if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(judge)
     training = Training(
