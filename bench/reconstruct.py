@@ -27,6 +27,7 @@ from dreamlift.io.atomic import atomic
 from dreamlift.likeness import psnr, ssim
 from dreamlift.photographs import develop, read_album
 from dreamlift.posed import Posed
+from dreamlift.recipes.hashed import HashGrid
 from dreamlift.recipes.reconstruct import Reconstruct
 from dreamlift.recipes.splatting import Splatting
 from dreamlift.run import Run
@@ -34,7 +35,7 @@ from dreamlift.scene import Shot
 from dreamlift.scenes.background import Environment
 
 Row = dict[str, Any]
-STEPS = {"gaussians": 1500, "field": 2000, "plain torch NeRF": 300}
+STEPS = {"gaussians": 1500, "field": 2000, "hashed": 1000, "plain torch NeRF": 300}
 """Some five minutes of one core each."""
 GOALS = {"gaussians": 30.0, "field": 29.0}
 
@@ -94,11 +95,17 @@ def gaussians(folder: Path, posed: Posed, steps: int, curve: Curve) -> object:
     return Splatting(steps=steps).run(Run.create(folder, {}), posed, (curve,))
 
 
+def hashed(folder: Path, posed: Posed, steps: int, curve: Curve) -> object:
+    return HashGrid(steps=steps).run(Run.create(folder, {}), posed, (curve,))
+
+
 def nerf(folder: Path, posed: Posed, steps: int, curve: Curve) -> object:
     return plain_nerf.learn(folder, posed, steps, 1024, (curve,))
 
 
-WAYS: dict[str, Way] = {"gaussians": gaussians, "field": field, "plain torch NeRF": nerf}
+WAYS: dict[str, Way] = {
+    "gaussians": gaussians, "field": field, "hashed": hashed, "plain torch NeRF": nerf,
+}  # fmt: skip
 
 
 def table(found: dict[str, list[Row]]) -> str:

@@ -160,7 +160,7 @@ class Train:
     """Train an embedded model from nothing, on this machine; the same command again continues."""
 
     name: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """tower, text-to-image, clip or judge."""
+    """tower, text-to-image, whole, clip or judge."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Stop after this long, to be continued; by default at the last step."""
     steps: Number = None

@@ -18,8 +18,12 @@ def _name(thing: Thing, rng: random.Random | None, article: bool = True) -> str:
     if rng is not None and others and rng.random() < 0.15:
         noun = rng.choice(others)
     said = [w for w in (thing.size, thing.colour, thing.pattern) if w]
-    words = " ".join([*said, noun])
-    named = words if noun == "stilts" or not article else _article(words)
+    named = " ".join([*said, noun])
+    if noun == "sunglasses":
+        pair = article and (rng is None or rng.random() < 0.5)
+        named = f"a pair of {named}" if pair else named
+    elif noun != "stilts" and article:
+        named = _article(named)
     lenses = [f", {lens} is {c}" for lens, c in zip(LENSES, thing.lenses, strict=True) if c]
     return named + "".join(lenses)
 

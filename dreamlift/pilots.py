@@ -27,9 +27,12 @@ from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.lock import alone
 from dreamlift.prior import Aligner
+from dreamlift.priors.clip import WEIGHTS
+from dreamlift.priors.seen import seen
 from dreamlift.run import CHECKPOINT, METRICS, Run
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among
+from dreamlift.toybox.near import FIRST
 
 PILOT = 0.3
 """Share of the first stage's steps that a pilot takes."""
@@ -60,6 +63,7 @@ def check(prompt: str, count: int, *, world: bool) -> None:
             "--pilot out with this prior, or look at several --seed."
         )
     try:
+        seen(WEIGHTS / "clip").refuse(prompt, "CLIP")
         drawable(parse(prompt))
     except ValueError as error:
         raise BadInput(f"The pilots of {prompt!r} cannot be scored: {error}") from error
@@ -68,7 +72,7 @@ def check(prompt: str, count: int, *, world: bool) -> None:
 @torch.no_grad()
 def likeness(look: Look, prompt: str, aligner: Aligner) -> float:
     """The score of what a pilot looks like; higher is better."""
-    said = aligner.embed_text(among(prompt))
+    said = aligner.embed_text(among(prompt, known=FIRST))
     logits = aligner.embed_image(look.white.to(said.device)) @ said.T / TEMPERATURE
     return float(logits.log_softmax(-1)[:, 0].mean())
 

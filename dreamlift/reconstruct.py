@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from dreamlift.fit import Moment
     from dreamlift.io.album import Album
     from dreamlift.posed import Posed
+    from dreamlift.recipes.hashed import HashGrid
     from dreamlift.recipes.reconstruct import Reconstruct as Field
     from dreamlift.recipes.splatting import Splatting
     from dreamlift.run import Run
 
-    Recipe: TypeAlias = Field | Splatting
+    Recipe: TypeAlias = Field | HashGrid | Splatting
 
 NAME = "reconstruct"
 PLAN, REPORT = "plan.json", "report.json"
@@ -53,6 +54,10 @@ EVERY = 10
 """Steps from one question to a CLIP to the next (DietNeRF's)."""
 PRESETS = {"draft": (129, 1500), "full": (193, 2000)}
 """Resolution and steps of a field's."""
+HASHED = {"draft": (257, 1500), "full": (513, 3000)}
+"""The same of one on a hash grid."""
+RAYS = {"field": 8192, "hashed": 2048, "gaussians": 8192}
+"""Of a step, where no other number is asked for."""
 SIDES = (64, 168)
 """Of the pictures that the embedded CLIP sees, and of those that others do, in pixels (theirs:
 DietNeRF's)."""
@@ -71,10 +76,12 @@ class Reconstruct:
 
     folder: Annotated[Path, Metavar(metavar="FOLDER")]
     """Where the photographs are."""
-    scene: Literal["field", "gaussians"] = "field"
-    """What to make of them: a radiance field, or Gaussians (3D Gaussian splatting)."""
+    scene: Literal["field", "hashed", "gaussians"] = "field"
+    """What to make of them: a radiance field on a dense grid or on a hash grid (Instant-NGP), or
+    Gaussians (3D Gaussian splatting)."""
     preset: Literal["draft", "full"] = "draft"
-    """Of a field: a grid of 129 vertices and 1,500 steps, or of 193 and 2,000."""
+    """Of a field: a grid of 129 vertices and 1,500 steps, or of 193 and 2,000; hashed, 257 and
+    1,500, or 513 and 3,000."""
     downscale: int = 1
     """Work with photographs this many times smaller."""
     hold_out: int = 8
@@ -94,9 +101,10 @@ class Reconstruct:
     seed: int = 0
     """Every random draw follows from it."""
     resolution: Annotated[int | None, Metavar(metavar="INT")] = None
-    """Of the field's grid, in vertices: one more than a multiple of 64; by default the preset's."""
-    rays: int = 8192
-    """Of a step of a field's."""
+    """Of the field's grid, in vertices: one more than a multiple of 64; hashed, of the finest
+    level, any; by default the preset's."""
+    rays: Annotated[int | None, Metavar(metavar="INT")] = None
+    """Of a step of a field's; by default 8,192, hashed 2,048."""
     gaussians: int = 20_000
     """To begin with, where not the data's points say how many."""
     begin: Literal["auto", "points", "field", "random"] = "auto"
@@ -147,10 +155,11 @@ class Reconstruct:
 
     def numbers(self) -> dict[str, int | None]:
         """Those that the preset decides, where they were not asked for."""
-        resolution, steps = PRESETS[self.preset]
+        resolution, steps = (HASHED if self.scene == "hashed" else PRESETS)[self.preset]
         return {
             "resolution": self.resolution or resolution,
-            "steps": self.steps or (steps if self.scene == "field" else None),
+            "steps": self.steps or (None if self.scene == "gaussians" else steps),
+            "rays": self.rays or RAYS[self.scene],
         }
 
     def _check(self) -> None:
@@ -158,10 +167,16 @@ class Reconstruct:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise BadInput(f"The {name} must be {least} to {most}; {value:g} was asked for.")
-        if self.resolution is not None and self.resolution % 64 != 1:
+        dense = self.scene != "hashed"
+        if dense and self.resolution is not None and self.resolution % 64 != 1:
             raise BadInput(
                 "The resolution must be one more than a multiple of 64, so that the coarse grid "
                 f"nests: 65, 129, 193 or 257; {self.resolution} was asked for."
+            )
+        if not dense and self.begin != "auto":
+            raise BadInput(
+                f"--begin {self.begin} is where Gaussians begin, and a hash grid begins as fog. "
+                "Leave it out, or say --scene gaussians."
             )
         if self.minutes == 0 or self.reach == 0:
             raise BadInput("The minutes and the reach must be above 0.")
@@ -245,15 +260,14 @@ def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | No
     """As api.export_again: what was made of photographs, once more, as one file."""
     from dreamlift.convert import check_finish
     from dreamlift.export import FILES, Asset, refuse_existing, write
-    from dreamlift.recipes.splatting import GAUSSIANS
     from dreamlift.run import Run
     from dreamlift.scenes.restore import restored
 
     run = Run.open(folder)
     check_finish(finish)
     refuse_existing([out], replace=False)
-    last = GAUSSIANS if run.settings["scene"] == GAUSSIANS else str(run.settings["resolution"])
-    state = (run / last).load()
+    scene, resolution = run.settings["scene"], run.settings["resolution"]
+    state = (run / (str(resolution) if scene == "field" else scene)).load()
     if state is None or not (run.path / REPORT).is_file():
         raise BadInput(f"{run.path} is not finished. Finish it first: dreamlift resume {run.path}")
     if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):
@@ -329,6 +343,7 @@ def _planned(
 
 def recipe_of(config: Mapping[str, Any]) -> "Recipe":
     """What a run's settings ask for. Raises KeyError or TypeError for what are none."""
+    from dreamlift.recipes.hashed import HASHED, HashGrid
     from dreamlift.recipes.reconstruct import Reconstruct as Field
     from dreamlift.recipes.splatting import GAUSSIANS, Splatting
 
@@ -339,13 +354,16 @@ def recipe_of(config: Mapping[str, Any]) -> "Recipe":
     if config["scene"] == GAUSSIANS:
         return Splatting(**numbers, count=config["gaussians"], begin=config["begin"])
     resolution = config["resolution"]
-    numbers |= {"rays": config["rays"], "samples": 3 * (resolution - 1) // 2}
-    return Field(**numbers, resolution=resolution)
+    numbers |= {"rays": config["rays"], "resolution": resolution}
+    if config["scene"] == HASHED:
+        return HashGrid(**numbers, samples=3 * (resolution - 1) // 4)
+    return Field(**numbers, samples=3 * (resolution - 1) // 2)
 
 
 def _seconds(recipe: "Recipe", posed: "Posed", device: str, also: "Elsewhere | None") -> float:
     """How long a step takes here, in the mean of all stages: by doing some of each."""
-    from dreamlift.recipes.splatting import GAUSSIANS, Splatting
+    from dreamlift.recipes.reconstruct import Reconstruct as Field
+    from dreamlift.recipes.splatting import Splatting
     from dreamlift.run import Run
 
     ends: dict[str, list[float]] = {}
@@ -354,16 +372,18 @@ def _seconds(recipe: "Recipe", posed: "Posed", device: str, also: "Elsewhere | N
         ends.setdefault(moment.run.stage, []).append(time.monotonic())
 
     log.info("measuring how many steps that is ...")
-    gaussians = isinstance(recipe, Splatting)
+    dense = isinstance(recipe, Field)
     # Coarse steps of a field are done until it is known what is empty.
-    short = replace(recipe, steps=64) if gaussians else replace(recipe, steps=64, coarse=0.8)
+    short = replace(recipe, steps=64, coarse=0.8) if dense else replace(recipe, steps=64)
     with TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", {})
         short.run(run, posed, (note,), device=device, also=also)
-    stages = ((GAUSSIANS, 1),) if gaussians else recipe.stages()
+    stages = recipe.stages() if dense else ((recipe.scene, 1),)
     total = 0.0
     for name, steps in stages:
         # The first steps are slow: nothing is known to be empty. A CLIP is asked at one in ten.
         later = ends[f"{name}"][-11:]
         total += steps * (later[-1] - later[0]) / (len(later) - 1)
-    return total / sum(steps for _, steps in stages) * (GROWTH if gaussians else 1)
+    return (
+        total / sum(steps for _, steps in stages) * (GROWTH if isinstance(recipe, Splatting) else 1)
+    )

@@ -12,6 +12,7 @@ COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
 )  # fmt: skip
 PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
+WOVEN = PATTERNS[4:]  # can have a colour; what is in another pattern has none beside it
 SIZES = ("small", "large", "tall", "fat")
 VIEWS = ("front view", "left side view", "right side view", "back view", "overhead view")
 NOUNS = (

@@ -1,6 +1,5 @@
-"""Random graphs for pictures and for text, and the graphs near one."""
+"""Random graphs for pictures and for text."""
 
-import itertools
 import random
 from collections import Counter
 
@@ -15,7 +14,6 @@ from dreamlift.toybox.captions import (
     TAUGHT_NOUNS,
     TRAINED_PAIRS,
     coloured,
-    neighbours,
     pairs,
     picture_graph,
     shape_graph,
@@ -103,40 +101,3 @@ def test_text_is_of_the_whole_vocabulary() -> None:
     assert {t.pattern for g in graphs for t in g.things} == {None, *PATTERNS}
     bare = [g for g in graphs if g.untextured]
     assert bare and not any(t.colour or t.pattern for g in bare for t in g.things)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a red cube on top of a blue ball", "a mug", "a chair in the shape of a green frog",
-        "stilts", "a large santa hat on stilts",
-    ],
-)  # fmt: skip
-def test_a_neighbour_can_be_drawn_and_is_another(text: str) -> None:
-    graph = parse(text)
-    near = list(itertools.islice(neighbours(graph, random.Random(6)), 80))
-    for other in near:
-        drawable(other)
-        assert other != graph and len(other.things) == len(graph.things)
-    assert near == list(itertools.islice(neighbours(graph, random.Random(6)), 80))
-
-
-def test_neighbours_swap_colours_and_roles_and_change_words() -> None:
-    near = set(itertools.islice(neighbours(parse("a red cube on top of a blue ball"),
-                                           random.Random(7)), 600))  # fmt: skip
-    for text in (
-        "a blue cube on top of a red ball",
-        "a blue ball on top of a red cube",
-        "a red cube next to a blue ball",
-        "a green cube on top of a blue ball",
-        "a red frog on top of a blue ball",
-    ):
-        assert parse(text) in near, text
-
-
-def test_no_word_is_left_out_of_a_neighbour() -> None:
-    graph = parse("a small red cube on top of a large blue ball")
-    for other in itertools.islice(neighbours(graph, random.Random(8)), 200):
-        said = [bool(t.size) + bool(t.colour or t.pattern) for t in other.things]
-        if other.links[0].relation != "in the shape of":
-            assert said == [2, 2], other

@@ -1,5 +1,6 @@
 """CLIP: unit vectors, honest negatives, and a loss in closed form."""
 
+import json
 import random
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from dreamlift.learn import clip as learning
 from dreamlift.learn.clip import contrast, excludes, negatives, quiz
 from dreamlift.learn.pictures import Pool
 from dreamlift.prior import Aligner
-from dreamlift.priors.clip import Clip, ClipShape, load_clip
+from dreamlift.priors.clip import WEIGHTS, Clip, ClipShape, load_clip
 from dreamlift.priors.text import TextTower, TowerShape
+from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.views import Views, direction
+from dreamlift.words import UnknownWord
 
 SMALL = ClipShape(width=24, layers=1, heads=2, space=16)
 
@@ -27,6 +30,12 @@ def tower() -> TextTower:
 def small() -> Clip:
     torch.manual_seed(2)
     return Clip(SMALL, tower())
+
+
+def tell(folder: Path) -> None:
+    """Note what a CLIP was shown: the first world."""
+    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
+    (folder / "vocabulary.json").write_text(json.dumps(known))
 
 
 def test_both_ends_are_unit_vectors_of_one_space() -> None:
@@ -61,6 +70,7 @@ def test_order_and_colours_change_a_caption() -> None:
 def test_it_is_loaded_frozen_on_its_tower_which_is_not_stored_twice(tmp_path: Path) -> None:
     net = small()
     net.save(tmp_path)
+    tell(tmp_path)
     again = load_clip(tmp_path, tower())
     x = torch.rand(2, 64, 64, 3)
     torch.testing.assert_close(again.embed_image(x), net.embed_image(x), atol=0.01, rtol=0.05)
@@ -70,6 +80,31 @@ def test_it_is_loaded_frozen_on_its_tower_which_is_not_stored_twice(tmp_path: Pa
     assert not any(p.requires_grad for p in again.parameters())
     alone = sum(p.numel() for k, p in net.named_parameters() if not k.startswith("tower."))
     assert (tmp_path / "model.safetensors").stat().st_size < 2 * alone + 20_000
+
+
+def test_words_that_no_picture_has_shown_it_are_refused(tmp_path: Path) -> None:
+    """A CLIP in training has no such words: its negatives are not refused."""
+    net = small()
+    net.save(tmp_path)
+    tell(tmp_path)
+    again = load_clip(tmp_path, tower())
+    assert again.embed_text(["a small rainbow frog wearing a santa hat"]).shape == (1, 16)
+    for text, word in {
+        "two dragons": "dragons",
+        "a striped mug": "striped",
+        "a frog holding a ball": "holding",
+    }.items():
+        with pytest.raises(
+            UnknownWord, match=f"embedded CLIP knows the word '{word}', but no pict"
+        ):
+            again.embed_text(["a mug", text])
+        assert net.embed_text([text]).shape == (1, 16)
+
+
+def test_what_ships_refuses_what_its_training_writes_down() -> None:
+    known = json.loads((WEIGHTS / "clip" / "vocabulary.json").read_text())
+    assert tuple(known["nouns"]) == TAUGHT_NOUNS and tuple(known["relations"]) == DRAWN_RELATIONS
+    assert tuple(known["patterns"]) == TAUGHT_PATTERNS
 
 
 def test_the_tower_is_not_trained() -> None:
@@ -103,14 +138,20 @@ def test_only_what_contradicts_is_false(other: str, graph: str, false: bool) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["a red cube on top of a blue ball, front view", "a mug", "an untextured chair next to a cone"],
-)
+    [
+        "a red cube on top of a blue ball, front view", "a mug",
+        "an untextured chair next to a cone", "a rainbow frog wearing a small hat",
+    ],
+)  # fmt: skip
 def test_negatives_are_false_near_and_of_trained_compositions(text: str) -> None:
     graph = parse(text)
     near = negatives(graph, graph.view or "front view", 40, random.Random(1))
     for other in near:
         assert excludes(other, graph) and not any_held(other)
         assert len(other.things) == len(graph.things) and other.untextured == graph.untextured
+        assert {thing.noun for thing in other.things} <= set(TAUGHT_NOUNS)
+        assert {link.relation for link in other.links} <= set(DRAWN_RELATIONS)
+        assert {thing.pattern for thing in other.things} <= {None, *TAUGHT_PATTERNS}
     other_views = sum(other.view != graph.view for other in near)
     assert (other_views > 0) == (graph.view is not None)
     assert graph.view is None or any(other.things != graph.things for other in near)
@@ -173,3 +214,4 @@ def test_a_training_leaves_a_clip_and_goes_on_as_if_it_had_not_stopped(
     one, other = (load_clip(tmp_path / f / "clip", tower()) for f in "ab")
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+    assert {"dragon", "holding", "golden"} <= one.strange and "frog" not in one.strange

@@ -1,10 +1,13 @@
 """The training of text-to-image: what its network is told, and that it learns."""
 
+import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from dreamlift.cameras import orbit
@@ -23,8 +26,10 @@ from dreamlift.learn.denoiser import (
 from dreamlift.learn.grounding import attend
 from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.priors.text import TextTower, TowerShape
+from dreamlift.toybox.captions import coloured, shape_graph
+from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, tokens
+from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, tokens
 
 
 def tower() -> TextTower:
@@ -124,7 +129,7 @@ def test_what_is_shipped_is_what_the_embedded_prior_loads(small: nn.Module, tmp_
     from dreamlift.priors.embedded import embedded
 
     language = tower()
-    denoiser.ship(small, language, tmp_path)
+    denoiser.ship(small, language, tmp_path, first=True)
     prior = embedded(folder=tmp_path, dtype=torch.float32)
     x = torch.rand(1, 64, 64, 3)
     z = prior.encode(x)
@@ -138,3 +143,54 @@ def test_what_is_shipped_is_what_the_embedded_prior_loads(small: nn.Module, tmp_
         prior.embed(Prompt("two dragons"))
     with pytest.raises(ValueError, match="'striped', but no picture"):
         prior.embed(Prompt("a striped ball"))
+
+
+@pytest.mark.weights
+def test_what_was_shown_the_whole_toybox_reads_every_word(small: nn.Module, tmp_path: Path) -> None:
+    from dreamlift.prior import Prompt
+    from dreamlift.priors.embedded import embedded
+
+    denoiser.ship(small, tower(), tmp_path)
+    prior = embedded(folder=tmp_path, dtype=torch.float32)
+    for text in ("two dragons", "a striped ball", "a robot made of cake"):
+        assert prior.embed(Prompt(text))["tokens"].isfinite().all()
+    known = json.loads((tmp_path / "vocabulary.json").read_text())
+    assert known["nouns"] == [*NOUNS] and known["patterns"] == [*PATTERNS]
+    assert known["relations"] == [*RELATIONS]
+
+
+@pytest.mark.weights
+@pytest.mark.seconds
+def test_a_training_begins_with_what_ships_and_is_of_the_world_that_is_asked_for(
+    small: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first step is of a millionth: what is brought out is nearly what was begun with."""
+    language = tower()
+    language.save(tmp_path / "tower")
+    denoiser.ship(small, language, tmp_path / "begun")
+    monkeypatch.setattr(denoiser, "make_unet", lambda channels=(32, 32, 64): make_unet(channels))
+    made: list[Pool] = []
+
+    def pool(*args: Any, **options: Any) -> Pool:
+        made.append(Pool(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(denoiser, "Pool", pool)
+    some: dict[str, dict[str, torch.Tensor]] = {}
+    for name, begin, world in (
+        ("whole", tmp_path / "begun", "whole"), ("first", None, "first"),
+    ):  # fmt: skip
+        recipe = Recipe(steps=1, half=1.0, batch=2, pool=4, per_step=4, begin=begin, world=world)
+        denoiser.train(tmp_path / name, tmp_path / "tower", recipe)
+        out = tmp_path / name / "text-to-image"
+        some[name] = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
+        known = json.loads((out / "vocabulary.json").read_text())
+        assert len(known["nouns"]) == (84 if name == "whole" else 17)
+    shipped = load_file(tmp_path / "begun" / "unet" / "diffusion_pytorch_model.safetensors")
+    off = {
+        name: max(float((state[k] - shipped[k]).abs().max()) for k in shipped)
+        for name, state in some.items()
+    }
+    assert off["whole"] < 1e-3 and off["first"] > 0.05
+    told = [(of.graphs, of.paint) for of in made]
+    assert told == [(wide_graph, wide_coloured), (shape_graph, coloured)]

@@ -9,7 +9,7 @@ import torch
 from dreamlift.errors import BadInput
 from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.source import device_named
-from dreamlift.render import raster, volume
+from dreamlift.render import hashgrid, raster, volume
 from dreamlift.render.volume import Rays
 
 REPO = Path(__file__).parents[1]
@@ -40,6 +40,7 @@ def test_other_devices_are_given_the_torch_twins() -> None:
     rays = Rays(three, three, one, one, torch.zeros(1, 2, dtype=torch.int32, device="meta"))
     assert volume.fastest(grid, rays) is volume.march_grid
     assert not raster.fast(torch.zeros(2, 3, device="meta"))
+    assert not hashgrid.fast(torch.zeros(8, 2), torch.zeros(2, 3, device="meta"))
 
 
 def test_double_precision_stays_where_it_was_looked_at() -> None:

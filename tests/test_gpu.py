@@ -55,7 +55,7 @@ def test_the_denoiser_is_rehearsed_with_a_diffusers_wheel_in_pieces(tmp_path: Pa
     while "denoiser: finished" not in said:
         said = rehearse(site, out, "denoiser")
     assert parcels.unpack(out, tmp_path / "work")
-    shipped = tmp_path / "work" / "denoiser" / "text-to-image"
+    shipped = tmp_path / "work" / "denoiser" / "whole"
     for name in ("unet/config.json", "scheduler/scheduler_config.json", "vocabulary.json",
                  "tower/model.safetensors"):  # fmt: skip
         assert (shipped / name).exists()

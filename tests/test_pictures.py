@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -76,6 +77,18 @@ def test_a_red_cube_is_red_where_it_is() -> None:
             assert shown.std(0).max() < 0.01
 
 
+def test_things_are_painted_as_whoever_asks_for_it_paints() -> None:
+    def paint(graph: Graph, rng: random.Random) -> Graph:
+        return Graph((replace(graph.subject, colour=rng.choice(("red", "blue"))),))
+
+    of = Pool(8, seed=3, views=ALBEDO, per_step=4, size=32, graphs=only("a cube"), paint=paint)
+    seen = drawn(of, n=16)
+    assert {graph.subject.colour for graph in seen.graphs} == {"red", "blue"}
+    for x, graph, mask in zip(seen.x, seen.graphs, seen.things[:, 0], strict=True):
+        shown = x[inside(mask[None])[0]].mean(0)
+        assert (shown - torch.tensor(NAMED[graph.subject.colour or ""])).abs().max() < 0.13
+
+
 def test_upper_and_lower_have_their_own_colours_and_masks() -> None:
     seen = drawn(pool("a cube on top of a ball"), n=16)
     for x, graph, masks in zip(seen.x, seen.graphs, seen.things, strict=True):
@@ -119,8 +132,10 @@ def test_views_are_said_as_the_cameras_stand_and_as_often_as_asked() -> None:
     assert some / 160 == pytest.approx(0.65, abs=0.12)
 
 
-def test_one_in_the_shape_of_another_is_where_both_are() -> None:
-    seen = drawn(pool("a chair in the shape of a cube"))
+@pytest.mark.parametrize("text", ["a chair in the shape of a cube", "a cube made of a pumpkin"])
+def test_what_is_built_of_another_is_where_both_are(text: str) -> None:
+    seen = drawn(pool(text))
+    assert seen.things[:, 0].amax() > 0.9
     assert torch.equal(seen.things[:, 0], seen.things[:, 1])
     apart = drawn(pool("a cube next to a ball"))
     assert float((apart.things[:, 0] * apart.things[:, 1]).max()) == 0

@@ -17,9 +17,12 @@ from dreamlift.errors import BadInput
 from dreamlift.fit import Moment, Observer
 from dreamlift.io.images import load_image
 from dreamlift.observers import log
+from dreamlift.priors.clip import WEIGHTS
+from dreamlift.priors.seen import seen
 from dreamlift.priors.source import Source
 from dreamlift.run import Run
 from dreamlift.toybox.lists import among
+from dreamlift.toybox.near import FIRST
 
 
 class Dull:
@@ -122,10 +125,28 @@ def test_killed_between_its_look_and_its_state_a_pilot_is_done(tmp_path: Path, w
 
 def test_the_score_is_the_share_of_the_prompt_among_its_neighbours() -> None:
     look = Look(torch.zeros(8, 4, 4, 3), torch.ones(8, 4, 4, 1))  # black, of no colour: (1, 0)
-    n = len(among("a red ball"))
+    n = len(among("a red ball", known=FIRST))
     logits = torch.tensor([1.0, *[0.0] * (n - 1)]) / pilots.TEMPERATURE
     wanted = float(logits.log_softmax(0)[0])
     assert pilots.likeness(look, "a red ball", Dull()) == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("prompt", ["a small rainbow ball", "a tall frog wearing a red hat"])
+def test_a_prompt_is_told_from_captions_that_the_embedded_clip_has_seen(prompt: str) -> None:
+    """In its patterns too: near a rainbow ball there is a striped one, which it refuses."""
+    pilots.check(prompt, 3, world=True)
+    world = seen(WEIGHTS / "clip")
+    given: list[str] = []
+
+    class Reader(Dull):
+        def embed_text(self, texts: Sequence[str]) -> Tensor:
+            given.extend(texts)
+            return super().embed_text(texts)
+
+    pilots.likeness(Look(torch.zeros(2, 4, 4, 3), torch.ones(2, 4, 4, 1)), prompt, Reader())
+    assert len(given) == 256 and given[0] == prompt
+    for text in given:
+        world.refuse(text)
 
 
 def test_pilots_are_refused_before_any_work(words: Path) -> None:
@@ -134,8 +155,14 @@ def test_pilots_are_refused_before_any_work(words: Path) -> None:
             api.request(numbers(), prior=words, pilot=count)
     with pytest.raises(BadInput, match="embedded CLIP"):
         pilots.check("a cone", 3, world=False)
-    with pytest.raises(BadInput, match="cannot be scored"):
-        pilots.check("a mongoose", 3, world=True)
+    for prompt, why in {
+        "a mongoose": "does not know the word 'mongoose'",
+        "a dragon": "CLIP knows the word 'dragon', but has never seen such an object",
+        "a striped ball": "'striped', but has never seen such a pattern",
+        "a ball in a mug": "'in', but has never seen such a relation.*a CLIP with an open voc",
+    }.items():
+        with pytest.raises(BadInput, match=f"cannot be scored: .*{why}"):
+            pilots.check(prompt, 3, world=True)
 
 
 def test_one_pilot_is_a_plain_run(words: Path) -> None:

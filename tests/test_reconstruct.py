@@ -16,12 +16,16 @@ from dreamlift.cli import main
 from dreamlift.export import Finish
 from dreamlift.io.splats import read_splats
 from dreamlift.posed import Posed
+from dreamlift.recipes.hashed import HashGrid
 from dreamlift.recipes.reconstruct import Reconstruct
 from dreamlift.reconstruct import Reconstruct as Command
 from dreamlift.reconstruct import recipe_of
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
+from dreamlift.scenes.hashed import Hashed
 from dreamlift.scenes.rebuilt import Rebuilt
+from dreamlift.scenes.restore import restored
+from dreamlift.step import Step
 
 CAPTION = "a red cube on top of a blue ball"
 QUICK = "--steps 160 --resolution 65 --rays 2048 --hold-out 7".split()
@@ -112,6 +116,44 @@ def test_a_toy_is_rebuilt_as_gaussians_and_exported_as_such(
 
 
 @pytest.mark.seconds
+def test_a_toy_is_rebuilt_on_a_hash_grid(toy: Path, dreamlift: Callable[..., Result]) -> None:
+    words = "--scene hashed --steps 120 --resolution 66 --rays 512 --hold-out 7".split()
+    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *words)
+    assert (code, out) == (0, ["run"]), err
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["psnr"] > 20 and report["steps"] == 120 and report["surface"]["faces"] <= 600
+    state: dict[str, Any] = Run(Path("run"), "hashed").load() or {}
+    assert isinstance(restored(state["scene"]), Field)
+    assert dreamlift("export", "run", "--resolution", "40", "--faces", "300")[0] == 0
+    assert Path("run/export-40-300.glb").stat().st_size > 1000
+    assert dreamlift("reconstruct", str(toy), "--out", "run", *words) == (0, ["run"], "")
+
+
+@pytest.mark.seconds
+def test_a_hash_grid_continues_to_the_same_bits_and_takes_minutes(
+    toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamlift.evaluate.photos.report", unseen)
+    words = (str(toy), *"--scene hashed --resolution 70 --rays 64".split())
+    assert dreamlift("reconstruct", *words, "--steps", "19", "--out", "whole")[0] == 0
+    adapt = Field.adapt
+
+    def press(self: Field, step: Step, *rest: Any) -> None:
+        adapt(self, step, *rest)
+        if step.index == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Field, "adapt", press)
+        assert dreamlift("reconstruct", *words, "--steps", "19", "--out", "run")[0] == 130
+    assert dreamlift("resume", "run")[:2] == (0, ["run"])
+    assert bits(Path("run"), "hashed") == bits(Path("whole"), "hashed")
+    assert dreamlift("reconstruct", *words, "--minutes", "0.005", "--out", "timed")[0] == 0
+    plan = json.loads(Path("timed/plan.json").read_text())
+    assert plan["scene"] == "hashed" and 2 <= plan["steps"] < 200
+
+
+@pytest.mark.seconds
 def test_minutes_of_gaussians_are_measured_too(
     toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,8 +177,8 @@ def unseen(folder: Path, posed: Posed, made: object, about: Any, *, resolution: 
     (folder / "report.json").write_text(json.dumps(about))
 
 
-def bits(run: Path) -> dict[str, bytes]:
-    state: dict[str, Any] = Run(run, "65").load() or {}
+def bits(run: Path, stage: str = "65") -> dict[str, bytes]:
+    state: dict[str, Any] = Run(run, stage).load() or {}
     return {name: value.numpy().tobytes() for name, value in state["scene"].items()}
 
 
@@ -194,6 +236,14 @@ BAD = {
         ("TOY", "--scene", "gaussians", "--begin", "points"),
         "came without points to begin at. Say --begin field",
     ),
+    "hashed": (
+        ("TOY", "--scene", "hashed", "--begin", "field"),
+        "--begin field is where Gaussians begin, and a hash grid begins as fog. Leave it out",
+    ),
+    "hashed too fine": (
+        ("TOY", "--scene", "hashed", "--resolution", "2048"),
+        "The resolution must be 65 to 513; 2048 was asked for.",
+    ),
     "gaussians": (
         ("TOY", "--gaussians", "1"),
         "The gaussians must be 100 to 10000000; 1 was asked",
@@ -240,10 +290,13 @@ def test_a_toy_is_rebuilt_from_few_views_with_the_embedded_clip(
 
 
 def test_presets_are_numbers_that_flags_change() -> None:
-    def asked(**numbers: Any) -> Reconstruct:
+    def recipe(**numbers: Any) -> object:
         asked = Command(Path("x"), **numbers)
-        about = {"seed": 0, "scene": "field", "background": "auto", "rays": asked.rays}
-        made = recipe_of({**about, **asked.numbers()})
+        about = {"seed": 0, "scene": asked.scene, "background": "auto"}
+        return recipe_of({**about, **asked.numbers()})
+
+    def asked(**numbers: Any) -> Reconstruct:
+        made = recipe(**numbers)
         assert isinstance(made, Reconstruct)
         return made
 
@@ -251,6 +304,10 @@ def test_presets_are_numbers_that_flags_change() -> None:
     assert (one.resolution, one.steps, one.rays, one.samples) == (129, 1500, 8192, 192)
     assert (two.resolution, two.steps, two.rays, two.samples) == (193, 2000, 8192, 288)
     assert (three.resolution, three.steps) == (65, 7)
+    hashed = {"scene": "hashed"}
+    assert recipe(**hashed) == HashGrid(resolution=257, steps=1500, rays=2048, samples=192)
+    full = HashGrid(resolution=513, steps=3000, rays=9, samples=384)
+    assert recipe(**hashed, preset="full", rays=9) == full
     assert Command(Path("x"), scene="gaussians", preset="full").numbers()["steps"] is None
 
 
@@ -277,6 +334,14 @@ def test_grids_grow_twice_as_fine_each_and_share_the_steps() -> None:
     assert three.stages() == ((65, 15), (129, 15), (257, 70))
     field = three.start(some()).scene
     assert (field.samples, field.get_parameter("body.levels.2").shape[0]) == (96, 65)
+
+
+def test_a_hash_grids_finest_level_is_as_fine_as_was_asked_for() -> None:
+    field = HashGrid(resolution=257, samples=100, seed=3).field()
+    assert isinstance(field.body, Hashed) and field.samples == 100 and field.body.seed == 3
+    layout = field.body.layout
+    assert (layout.resolution(0), layout.levels, layout.log_size) == (16, 12, 17)
+    assert layout.scale(11) + 1 == pytest.approx(257)
 
 
 def test_what_stands_behind_follows_from_the_photographs() -> None:

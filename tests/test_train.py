@@ -1,5 +1,6 @@
 """Trainings by name: the right one is called, in a folder of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,15 @@ def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
     for name in NAMES:
         folder = tmp_path / ("language" if name == "tower" else name)
         train(name, folder, minutes=2.0, steps=5, seed=3)
-    assert [name for name, _, _ in called] == ["tower", "denoiser", "clip", "judge"]
+    assert [name for name, _, _ in called] == ["tower", "denoiser", "denoiser", "clip", "judge"]
     assert all(options["minutes"] == 2.0 for _, _, options in called)
     assert called[0][2] == {"steps": 5, "seed": 3, "minutes": 2.0}
     assert called[1][1] == (tmp_path / "text-to-image", language, denoiser.Recipe(steps=5, seed=3))
-    assert called[2][1][2] == clip.Recipe(steps=5, seed=2003)
-    assert called[3][1][1] == judge.Recipe(steps=5, seed=1003)
+    whole = replace(denoiser.WHOLE, steps=5, seed=3)
+    assert called[2][1] == (tmp_path / "whole", language, whole)
+    assert whole.world == "whole" and (denoiser.SHIPPED / "unet").is_dir()
+    assert called[3][1][2] == clip.Recipe(steps=5, seed=2003)
+    assert called[4][1][1] == judge.Recipe(steps=5, seed=1003)
 
 
 def test_the_recipes_own_steps_are_the_default(tmp_path: Path, called: list[Any]) -> None:

@@ -8,6 +8,8 @@ import pytest
 from dreamlift.grammar import Graph, Link, Thing, owners, parse
 from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.captions import picture_graph, text_graph
+from dreamlift.toybox.patterns import PATTERNS as INKS
+from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.words import (
     COLOURS,
     CONTEXT,
@@ -21,6 +23,7 @@ from dreamlift.words import (
     SYNONYMS,
     VOCABULARY,
     WORDS,
+    WOVEN,
     UnknownWord,
     held,
     nearest,
@@ -192,11 +195,15 @@ def test_held_out_compositions_are_those_of_the_design() -> None:
     assert 0.08 < share < 0.12
 
 
+def whole_graph(rng: random.Random) -> Graph:
+    return wide_coloured(wide_graph(rng), rng)
+
+
 @pytest.mark.seconds
 def test_saying_and_reading_a_graph_gives_it_back() -> None:
     rng = random.Random(5)
     for i in range(1000):
-        graph = (picture_graph, text_graph)[i % 2](rng)
+        graph = (picture_graph, text_graph, whole_graph)[i % 3](rng)
         assert parse(phrase(graph)) == graph
         worded = phrase(graph, rng)
         if len(split(worded)) <= CONTEXT:
@@ -221,6 +228,12 @@ def test_an_untextured_caption_says_no_colour() -> None:
     stacked = "a small red cube on a large blue cube. red on top, blue on bottom"
     assert untextured(stacked) == "an untextured small cube on a large cube"
     assert untextured("a red cone on top of a blue ball") == "an untextured cone on top of a ball"
+
+
+def test_woven_patterns_are_those_that_have_no_paint_of_their_own() -> None:
+    """A rainbow has all of them."""
+    own = {name for name, pattern in INKS.items() if pattern.own(random.Random(0)) is not None}
+    assert set(WOVEN) == {*PATTERNS} - own - {"rainbow"}
 
 
 def test_words_of_what_a_model_never_saw_are_strange() -> None:

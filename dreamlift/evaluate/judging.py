@@ -24,9 +24,11 @@ from dreamlift.learn.judge import load_judge
 from dreamlift.learn.slots import fronted
 from dreamlift.metrics import mistaken, r_precision, share_called
 from dreamlift.prior import Aligner
+from dreamlift.priors.seen import seen as shown
 from dreamlift.scene import Scene
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among, shapes_among
+from dreamlift.toybox.near import RELATED, Known
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "judge"
 FRONT = 0
@@ -85,8 +87,11 @@ def fingerprint(judge: Judge) -> str:
 
 @cache
 def captions(prompt: str, *, textureless: bool) -> tuple[str, ...]:
-    """What the prompt is told apart from, its own caption first."""
-    return shapes_among(prompt) if textureless else among(prompt)
+    """What the prompt is told apart from, its own caption first; in words of the shipped judge."""
+    world = shown(WEIGHTS)
+    related = tuple(relation for relation in RELATED if relation in world.relations)
+    known = Known(world.nouns, related, world.patterns, world.sizes)
+    return (shapes_among if textureless else among)(prompt, known=known)
 
 
 def readable(prompt: str, judge: Judge) -> None:

@@ -6,6 +6,7 @@ or may be (it leaves unsaid what the other says), is no negative of it. Held-out
 in neither pictures nor captions.
 """
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.phrases import colourless, phrase
 from dreamlift.priors.clip import Clip, ClipShape
 from dreamlift.priors.text import load_tower
-from dreamlift.toybox.captions import neighbours
+from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.toybox.lists import canonical
+from dreamlift.toybox.near import FIRST, neighbours
 from dreamlift.views import Views, direction
 from dreamlift.words import CONTEXT, VIEWS, held, tokens
 
@@ -72,7 +74,7 @@ def _differ(a: Thing, b: Thing) -> bool:
 def negatives(graph: Graph, view: str, n: int, rng: random.Random) -> list[Graph]:
     """n near graphs that are false of the picture; now and then only the view is another."""
     out: list[Graph] = []
-    near = neighbours(Graph(graph.things, graph.links), rng)
+    near = neighbours(Graph(graph.things, graph.links), rng, FIRST)
     while len(out) < n:
         if graph.view is not None and rng.random() < 0.2:
             other = rng.choice([v for v in VIEWS if v != view])
@@ -186,3 +188,5 @@ def train(
     training.run(loss, watch, watch_every=200)
     with training.averaged():
         clip.save(folder / "clip")
+    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
+    (folder / "clip" / "vocabulary.json").write_text(json.dumps(known, indent=2) + "\n")

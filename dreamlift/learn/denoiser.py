@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras, orbit
@@ -31,13 +31,21 @@ from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.phrases import phrase
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS, TAUGHT_PATTERNS
+from dreamlift.toybox.captions import (
+    DRAWN_RELATIONS,
+    TAUGHT_NOUNS,
+    TAUGHT_PATTERNS,
+    coloured,
+    shape_graph,
+)
+from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, tokens
+from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, tokens
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+SHIPPED = Path(__file__).parents[1] / "weights" / "text-to-image"
 CLOCK = 999.0
 """The network reads t as this times t, as diffusers' networks do."""
 
@@ -62,6 +70,19 @@ class Recipe:
     per_step: int = 8
     """Of them new at every step."""
     seed: int = 0
+    world: Literal["first", "whole"] = "first"
+    """What is drawn: the first 17 nouns and five relations, or everything (toybox/wide.py)."""
+    begin: Path | None = None
+    """A folder whose unet/ is begun with; None: from noise."""
+
+    @property
+    def ships(self) -> str:
+        """What the weights are called."""
+        return "text-to-image" if self.world == "first" else "whole"
+
+
+WHOLE = Recipe(steps=5300, half=2400 / 5300, world="whole", begin=SHIPPED)
+"""The whole toybox, begun with the first world."""
 
 
 def make_unet(channels: tuple[int, ...] = (64, 128, 192)) -> "UNet2DConditionModel":
@@ -209,11 +230,22 @@ SHEET = (
 """Trained compositions, for looking at a training as it goes."""
 
 
+WIDE_SHEET = (
+    "a cat", "a red car", "a teapot", "a palm tree", "a striped penguin", "a golden crown",
+    "a guitar", "a wooden boat", "a pig wearing a sweater", "a rabbit wearing a crown",
+    "a cactus in a blue pot", "a rabbit eating a banana", "a penguin riding a surfboard",
+    "a teddy bear holding a green umbrella", "a dragon on top of a castle tower",
+    "a vase with a pink flower",
+)  # fmt: skip
+"""The same of the whole toybox."""
+
+
 def train(
     folder: Path, tower: Path, recipe: Recipe | None = None, *, minutes: float | None = None
 ) -> None:
-    """Train in `folder` with the tower of folder `tower`; leaves folder/text-to-image. Resumes."""
+    """Train in `folder` with the tower of folder `tower`; leaves folder/RECIPE.SHIPS. Resumes."""
     recipe = recipe or Recipe()
+    first = recipe.world == "first"
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unet = make_unet()
@@ -221,6 +253,9 @@ def train(
     if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(network)
     encoder = load_tower(tower).to(device)
+    if recipe.begin is not None:
+        begun = load_file(recipe.begin / "unet" / "diffusion_pytorch_model.safetensors")
+        network.load_state_dict({k: v.float() for k, v in begun.items()})
     training = Training(
         network, folder, recipe.steps, lr=recipe.lr, warmup=500, ema=recipe.ema, minutes=minutes
     )
@@ -230,6 +265,8 @@ def train(
         views=Views(),
         first=training.step,
         per_step=recipe.per_step,
+        graphs=shape_graph if first else wide_graph,
+        paint=coloured if first else wide_coloured,
         device=device,
     )
     teacher = Teacher(network, encoder, pool, recipe, attend(network))
@@ -241,12 +278,15 @@ def train(
         seen = sample(network, encoder, PROMPTS, cameras=front, side=side)
         score = binding(seen.cpu(), PROMPTS)
         looks = sample(network, encoder, SHEET, side=side, seed=1)
-        save_sheet(folder / f"samples_{step:06d}.png", torch.cat([seen[:8], looks]).cpu())
+        rows = [seen[:8], looks]
+        if not first:
+            rows.append(sample(network, encoder, WIDE_SHEET, side=side, seed=1))
+        save_sheet(folder / f"samples_{step:06d}.png", torch.cat(rows).cpu())
         return {"both": score.both, "order": score.order, "bound": score.bound}
 
     training.run(teacher, watch, watch_every=1000)
     with training.averaged():
-        ship(unet, encoder, folder / "text-to-image")
+        ship(unet, encoder, folder / recipe.ships, first=first)
 
 
 def save_sheet(path: Path, pictures: Float[Tensor, "b h w 3"]) -> None:
@@ -257,7 +297,7 @@ def save_sheet(path: Path, pictures: Float[Tensor, "b h w 3"]) -> None:
         save_png(path, contact_sheet(pictures, columns=8))
 
 
-def ship(unet: Any, tower: TextTower, folder: Path) -> None:
+def ship(unet: Any, tower: TextTower, folder: Path, *, first: bool = False) -> None:
     """Write what the embedded prior loads: unet/ (half precision), scheduler/, tower/, words."""
     folder.mkdir(parents=True, exist_ok=True)
     half = make_unet(tuple(unet.config["block_out_channels"]))
@@ -271,7 +311,11 @@ def ship(unet: Any, tower: TextTower, folder: Path) -> None:
         "num_train_timesteps": int(CLOCK) + 1,
         "prediction_type": "v_prediction",
     }
-    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
+    known = {
+        "nouns": NOUNS, "relations": tuple(RELATIONS), "patterns": PATTERNS, "sizes": SIZES,
+    }  # fmt: skip
+    if first:
+        known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
     for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", known)):
         path = folder / f"{name}.json"
         path.parent.mkdir(exist_ok=True)

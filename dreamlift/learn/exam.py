@@ -9,24 +9,29 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamlift.grammar import Graph
+from dreamlift.grammar import Graph, Thing
 from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
-from dreamlift.learn.slots import BESIDE, PLAYED, ROLES, answers, azimuth_bins, fronted
-from dreamlift.toybox.captions import (
-    DRAWN_RELATIONS,
-    HELD_PAIRS,
-    TAUGHT_NOUNS,
-    TRAINED_PAIRS,
-    coloured,
-    shape_graph,
+from dreamlift.learn.slots import (
+    BESIDE,
+    LINKS,
+    PLAYED,
+    ROLES,
+    WEAVES,
+    answers,
+    azimuth_bins,
+    fronted,
 )
-from dreamlift.toybox.lists import canonical
+from dreamlift.toybox.drawable import possible
+from dreamlift.toybox.lists import read_as
+from dreamlift.toybox.meaning import BUILT
+from dreamlift.toybox.wide import any_size, pair, sized, wide_coloured
+from dreamlift.words import NOUNS
 
-EVERY_PAIR = {r: [*TRAINED_PAIRS[r], *HELD_PAIRS[r]] for r in DRAWN_RELATIONS}
 SHARES: dict[str | None, float] = {
-    None: 0.22, "on top of": 0.28, "next to": 0.14, "wearing": 0.11, "on stilts": 0.05,
-    "in the shape of": 0.2,
+    None: 0.2, "on top of": 0.2, "next to": 0.11, "wearing": 0.1, "on stilts": 0.04,
+    "in the shape of": 0.11, "holding": 0.06, "eating": 0.04, "riding": 0.05, "in": 0.06,
+    "made of": 0.03,
 }  # fmt: skip
 """Of the relations among the pictures: more of what is hard to tell."""
 GRID = 16
@@ -36,12 +41,16 @@ SEEN = 0.4
 
 
 def any_graph(rng: random.Random) -> Graph:
-    """Nouns, sizes and a relation that this version can draw, held-out compositions included."""
-    wanted = rng.choices(list(SHARES), list(SHARES.values()))[0]
-    while True:
-        graph = shape_graph(rng, EVERY_PAIR)
-        if wanted == (graph.links[0].relation if graph.links else None):
+    """Nouns, sizes and a relation of the whole toybox, held-out compositions included."""
+    relation = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    while relation is not None:
+        a, b = pair(relation, rng)
+        if a == b and relation != "next to":
+            continue
+        graph = sized(a, relation, b, rng)
+        if possible(graph):
             return graph
+    return Graph((Thing(rng.choice(NOUNS), size=any_size(rng)),))
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Reading:
     nouns: Float[Tensor, "b roles nouns"]  # beside: whether one is there
     absent: Float[Tensor, "b nouns"]  # beside: whether none is there
     colours: Float[Tensor, "b q paints"]
-    sizes: Float[Tensor, "b q 2"]
+    sizes: Float[Tensor, "b q 4"]
+    weaves: Float[Tensor, "b q 4"]
     view: Float[Tensor, "b bins"]
     noun: Float[Tensor, "b p nouns"]  # at each place
     paint: Float[Tensor, "b p paints"]
@@ -78,12 +88,12 @@ def exam(pool: Pool, n: int, seed: int, step: int, *, roughly: bool = True) -> E
     traced, cameras, scenes = pool.seen(index)
     draws = torch.Generator().manual_seed(rng.getrandbits(62))
     traced = lumpy(traced, draws) if roughly else traced
-    graphs = [coloured(scene.graph, rng) for scene in scenes]
+    graphs = [wide_coloured(scene.graph, rng) for scene in scenes]
     seen = compose(traced, cameras, scenes, graphs, pool.views, rng, draws, said=0.0)
     x = torch.cat([seen.x.permute(0, 3, 1, 2), _in_order(seen.things, graphs)], 1)
     x = F.adaptive_avg_pool2d(x, 64)
     x = rough(x, draws) if roughly else x
-    slots = torch.tensor([answers(graph) for graph in seen.graphs])
+    slots = torch.tensor([told(graph) for graph in seen.graphs])
     front = torch.tensor([fronted(graph) for graph in graphs])
     view = torch.where(front, azimuth_bins(cameras).cpu(), -1)
     things = F.adaptive_avg_pool2d(x[:, 3:], GRID).flatten(2)
@@ -93,15 +103,25 @@ def exam(pool: Pool, n: int, seed: int, step: int, *, roughly: bool = True) -> E
 def _in_order(
     things: Float[Tensor, "b 2 h w"], graphs: Sequence[Graph]
 ) -> Float[Tensor, "b 2 h w"]:
-    """Masks of the things as `canonical` orders them."""
-    turned = torch.tensor([canonical(graph).things != graph.things for graph in graphs])
+    """Masks of the things as `read_as` orders them."""
+    turned = torch.tensor([read_as(graph).things != graph.things for graph in graphs])
     return torch.where(turned.to(things.device)[:, None, None, None], things.flip(1), things)
+
+
+def told(graph: Graph) -> list[int]:
+    """`answers`, and that what has no pattern is plain; of what is built of another, nothing."""
+    row, plain = answers(graph), WEAVES.index("plain")
+    built = LINKS[row[2]] in BUILT
+    if not graph.untextured:
+        for k in range(built, len(graph.things)):
+            row[7 + k] = plain if row[7 + k] < 0 else row[7 + k]
+    return row
 
 
 def asked(truth: Exam) -> tuple[Int[Tensor, "b 2"], Int[Tensor, "b 2"]]:
     """Noun and role of the two things; a lone thing is asked for twice."""
     first, second, relation = truth.slots[:, :3].unbind(1)
-    second = torch.where(second < len(TAUGHT_NOUNS), second, first)
+    second = torch.where(second < len(NOUNS), second, first)
     return torch.stack([first, second], 1), PLAYED.to(relation.device)[relation]
 
 
@@ -110,7 +130,7 @@ def marks(read: Reading, truth: Exam) -> tuple[Float[Tensor, ""], dict[str, floa
     right: dict[str, float] = {}
     losses: list[Tensor] = []
     nouns, roles = asked(truth)
-    pair = truth.slots[:, 1] < len(TAUGHT_NOUNS)
+    pair = truth.slots[:, 1] < len(NOUNS)
     beside = (roles[:, 0] == BESIDE)[:, None]
     chosen = read.nouns.gather(1, roles[..., None].expand(-1, -1, read.nouns.shape[-1]))
     n = len(nouns)
@@ -129,6 +149,9 @@ def marks(read: Reading, truth: Exam) -> tuple[Float[Tensor, ""], dict[str, floa
             f"{word} colour", read.colours[:, k], truth.slots[:, 3 + k], truth.slots[:, 3 + k] >= 0
         )
         mark(f"{word} size", read.sizes[:, k], truth.slots[:, 5 + k], truth.slots[:, 5 + k] >= 0)
+        mark(
+            f"{word} pattern", read.weaves[:, k], truth.slots[:, 7 + k], truth.slots[:, 7 + k] >= 0
+        )
     mark("view", read.view, truth.view, truth.view >= 0)
     present = torch.zeros_like(read.absent).scatter(1, nouns, 1.0)
     neither = -(present * read.nouns[:, BESIDE] + (1 - present) * read.absent)
@@ -141,11 +164,12 @@ def marks(read: Reading, truth: Exam) -> tuple[Float[Tensor, ""], dict[str, floa
 def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
     """What every place shows, and where one looks for a thing: help in learning, never asked later.
 
-    One thing in the shape of another has no place of its own: there it is only looked at.
+    What is built of another has no place of its own: there it is only looked at.
     """
     nouns, roles = asked(truth)
-    apart = truth.slots[:, 2] != DRAWN_RELATIONS.index("in the shape of")
-    alone = truth.slots[:, 1] == len(TAUGHT_NOUNS)
+    built = truth.slots.new_tensor([LINKS.index(relation) for relation in BUILT])
+    apart = ~torch.isin(truth.slots[:, 2], built)
+    alone = truth.slots[:, 1] == len(NOUNS)
     sought = read.sought.gather(1, roles[..., None].expand(-1, -1, read.sought.shape[-1]))
     losses: list[Tensor] = []
     for k in range(2):

@@ -30,7 +30,7 @@ What: TypeAlias = Literal["tower", "denoiser", "judge", "clip"]
 NAMES: tuple[What, ...] = ("tower", "denoiser", "judge", "clip")
 """In the order of training: the second and the last stand on the first."""
 SHIPPED: dict[What, str] = {
-    "tower": "tower", "denoiser": "text-to-image", "judge": "judge", "clip": "clip",
+    "tower": "tower", "denoiser": "whole", "judge": "judge", "clip": "clip",
 }  # fmt: skip
 """Where in its folder a training leaves its weights."""
 
@@ -47,14 +47,14 @@ class Sizes:
 
 LARGE = Sizes(
     (3000, 512),
-    denoiser.Recipe(steps=24_000, batch=256, pool=16_384, per_step=32, lr=8e-4),
+    denoiser.Recipe(24_000, batch=256, pool=16_384, per_step=32, lr=8e-4, world="whole"),
     judge.Recipe(steps=6000, batch=128, pool=8192, per_step=32),
     clip.Recipe(steps=6000, batch=256, pool=16_384, per_step=32),
 )
 """For a GPU."""
 TINY = Sizes(
     (2, 4),
-    denoiser.Recipe(steps=2, batch=2, pool=4, per_step=4),
+    denoiser.Recipe(steps=2, batch=2, pool=4, per_step=4, world="whole"),
     judge.Recipe(steps=2, batch=2, pool=4, per_step=4, side=64),
     clip.Recipe(steps=2, batch=2, pool=4, per_step=4, hard=1),
 )

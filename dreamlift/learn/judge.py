@@ -25,8 +25,13 @@ from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, asked, exam, ma
 from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
-from dreamlift.learn.slots import BESIDE, BINS, LINKS, PAINTS, ROLES, indicator
-from dreamlift.toybox.captions import TAUGHT_NOUNS
+from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WEAVES, indicator
+from dreamlift.priors.seen import Seen, seen
+from dreamlift.words import NOUNS, PATTERNS, RELATIONS
+
+NEVER = -6e4
+"""The log-odds of what a judge was never shown."""
+EVERYTHING = Seen(NOUNS, tuple(RELATIONS), PATTERNS, BUILDS)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Judge(nn.Module):
     def __init__(self, shape: JudgeShape) -> None:
         super().__init__()
         self.shape = shape
+        self.seen = EVERYTHING
+        """What it was shown; captions of anything else are refused."""
         a, b, c, d = shape.widths
         self.fine = nn.Sequential(
             nn.Conv2d(3, a, 3, stride=2, padding=1),
@@ -106,12 +113,13 @@ class Judge(nn.Module):
         self.out = nn.Sequential(*[Residual(d) for _ in range(shape.blocks[2])], nn.GroupNorm(8, d))
         self.places = nn.Parameter(0.1 * torch.randn(GRID**2, d))
         self.questions = nn.Parameter(torch.randn(2 + len(ROLES), d))
-        self.roles, self.nouns = nn.Embedding(len(ROLES), d), nn.Embedding(len(TAUGHT_NOUNS), d)
+        self.roles, self.nouns = nn.Embedding(len(ROLES), d), nn.Embedding(len(NOUNS), d)
         self.scene, self.thing = Eye(d, shape.heads), Eye(d, shape.heads)
         self.relation, self.view = nn.Linear(d, len(LINKS)), nn.Linear(d, BINS)
-        self.noun = nn.Linear(d, len(TAUGHT_NOUNS))
-        self.colour, self.sizes = nn.Linear(d, len(PAINTS)), nn.Linear(d, 2)
-        self.local = nn.Linear(d, len(TAUGHT_NOUNS) + len(PAINTS) + len(ROLES) + 1)
+        self.noun = nn.Linear(d, len(NOUNS))
+        self.colour, self.sizes = nn.Linear(d, len(PAINTS)), nn.Linear(d, len(BUILDS))
+        self.weave = nn.Linear(d, len(WEAVES))
+        self.local = nn.Linear(d, len(NOUNS) + len(PAINTS) + len(ROLES) + 1)
 
     def forward(
         self, x: Float[Tensor, "b h w 3"], nouns: Int[Tensor, "#b q"], roles: Int[Tensor, "#b q"]
@@ -134,17 +142,18 @@ class Judge(nn.Module):
             [in_role[:, :BESIDE], F.logsigmoid(beside)[:, None], in_role[:, BESIDE + 1 :]], 1
         )
         things, looks = self.thing(self.nouns(nouns) + self.roles(roles), y)
-        local = self.local(y).float().split([len(TAUGHT_NOUNS), len(PAINTS), len(ROLES) + 1], -1)
+        local = self.local(y).float().split([len(NOUNS), len(PAINTS), len(ROLES) + 1], -1)
         noun, paint, role = (part.log_softmax(-1) for part in local)
+        heads = (self.colour, self.sizes, self.weave)
+        colour, size, weave = (head(things).float().log_softmax(-1) for head in heads)
         return Reading(
-            relation, in_role, F.logsigmoid(-beside),
-            self.colour(things).float().log_softmax(-1), self.sizes(things).float().log_softmax(-1),
-            view, noun, paint, role, sought[:, 2:], looks,
+            relation, in_role, F.logsigmoid(-beside), colour, size, weave, view, noun, paint, role,
+            sought[:, 2:], looks,
         )  # fmt: skip
 
     def read(self, x: Float[Tensor, "b h w 3"]) -> Reading:
         """All that can be read: of every noun in every role, roles first."""
-        n, device = len(TAUGHT_NOUNS), x.device
+        n, device = len(NOUNS), x.device
         roles = torch.arange(len(ROLES), device=device).repeat_interleave(n)[None]
         return self(x, torch.arange(n, device=device).repeat(len(ROLES))[None], roles)
 
@@ -153,7 +162,7 @@ class Judge(nn.Module):
         """Log-likelihoods of all answers (x: sRGB in [0, 1], any square size)."""
         read = self.read(x)
         one = read.relation.new_ones(len(x), 1)
-        parts = (read.relation, read.nouns, read.absent, read.colours, read.sizes, one)
+        parts = (read.relation, read.nouns, read.absent, read.colours, read.sizes, read.weaves, one)
         return torch.cat([part.flatten(1) for part in parts], -1)
 
     @torch.no_grad()
@@ -164,14 +173,17 @@ class Judge(nn.Module):
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """1 for each answer that a caption gives, so that an inner product sums what it says.
 
-        Raises ValueError for captions with nouns or relations beyond the judge's.
+        Raises ValueError for captions of what the judge was never shown.
         """
+        for text in texts:
+            self.seen.refuse(text, "judge")
         return torch.stack([indicator(parse(text)) for text in texts]).to(self.places)
 
     def save(self, folder: Path) -> None:
-        """config.json and model.safetensors (half precision)."""
+        """config.json, vocabulary.json and model.safetensors (half precision)."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(asdict(self.shape), indent=2) + "\n")
+        for name, content in (("config", self.shape), ("vocabulary", self.seen)):
+            (folder / f"{name}.json").write_text(json.dumps(asdict(content), indent=2) + "\n")
         state = {k: v.detach().half().contiguous().cpu() for k, v in self.state_dict().items()}
         (folder / "model.safetensors").write_bytes(save(state))
 
@@ -183,6 +195,7 @@ def load_judge(folder: Path) -> Judge:
     judge = Judge(shape)
     state = load_file(folder / "model.safetensors")
     judge.load_state_dict({k: v.float() for k, v in state.items()})
+    judge.seen = seen(folder)
     return judge.eval().requires_grad_(False)
 
 
@@ -195,10 +208,12 @@ class Recipe:
     lr: float = 2e-3
     ema: float = 0.997
     pool: int = 3072
-    per_step: int = 24
+    per_step: int = 12
     side: int = 96
     """Pictures are traced at this side, and averaged down to 64."""
     seed: int = 1000
+    begin: Path | None = None
+    """A folder of a judge to begin with; None: from noise."""
 
 
 def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None = None) -> None:
@@ -207,6 +222,12 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     judge = Judge(JudgeShape()).to(device)
+    if recipe.begin is not None:
+        judge.load_state_dict(load_judge(recipe.begin).state_dict())
+        with torch.no_grad():  # what it was never shown begins at even odds
+            for name, value in judge.named_parameters():
+                if name.endswith("bias"):
+                    value[value < NEVER / 2] = 0.0
     if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(judge)
     training = Training(

@@ -24,6 +24,7 @@ from dreamlift.phrases import colourless
 from dreamlift.render.trace import Traced, trace
 from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.compose import Built, build
+from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.paint import coat, colour, look_up, stacked
 from dreamlift.views import Views, direction
 
@@ -55,6 +56,7 @@ class Pool:
         size: int = 64,
         per_scene: int = 4,
         graphs: Callable[[random.Random], Graph] = shape_graph,
+        paint: Callable[[Graph, random.Random], Graph] = coloured,
         device: torch.device | None = None,
     ) -> None:
         """Filled with the scenes that steps before `first` brought."""
@@ -64,7 +66,8 @@ class Pool:
                 f"({per_step}), and that of the pictures per scene ({per_scene})."
             )
         self.capacity, self.per_step, self.per_scene = capacity, per_step, per_scene
-        self.seed, self.views, self.size, self.graphs = seed, views, size, graphs
+        self.seed, self.views, self.size = seed, views, size
+        self.graphs, self.paint = graphs, paint
         self.device = device or torch.device("cpu")
         shape = (capacity, size, size)
         self.part = torch.zeros(shape, dtype=torch.uint8, device=self.device)
@@ -118,7 +121,7 @@ class Pool:
         rng = random.Random(_number(self.seed, step, "draw"))
         index = torch.tensor([rng.randrange(self.capacity) for _ in range(n)])
         traced, cameras, scenes = self.seen(index)
-        graphs = [coloured(scene.graph, rng) for scene in scenes]
+        graphs = [self.paint(scene.graph, rng) for scene in scenes]
         draws = torch.Generator().manual_seed(_number(self.seed, step, "light"))
         return compose(traced, cameras, scenes, graphs, self.views, rng, draws, said=said)
 
@@ -146,7 +149,7 @@ def compose(
     alpha = traced.coverage[..., None]
     x = alpha * x + (1 - alpha) * background
     owner = pad_sequence([torch.tensor([p.thing for p in b.parts]) for b in scenes], True)
-    shaped = [any(k.relation == "in the shape of" for k in g.links) for g in graphs]
+    shaped = [any(k.relation in BUILT for k in g.links) for g in graphs]
     things = _masks(traced, owner[..., None].to(device), torch.tensor(shaped, device=device))
     captioned = _captions(graphs, cameras, textureless.tolist(), rng, said)
     return Pictures(x.clamp(0, 1), captioned, cameras, things)

@@ -16,16 +16,13 @@ from torch import Tensor
 from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.phrases import phrase
 from dreamlift.prior import Aligner
-from dreamlift.toybox.captions import (
-    DRAWN_RELATIONS,
-    HELD_PAIRS,
-    TAUGHT_NOUNS,
-    TRAINED_PAIRS,
-    coloured,
-)
+from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.lists import Category, among, shapes_among
+from dreamlift.toybox.near import RELATED
 from dreamlift.toybox.scenes import toy_scene
+from dreamlift.toybox.wide import pair, wide_coloured
 from dreamlift.views import Views
+from dreamlift.words import NOUNS, held
 
 CATEGORIES: tuple[Category, ...] = ("single", "trained pair", "held-out pair")
 
@@ -43,17 +40,17 @@ class Retrieval:
 def examples(category: Category, count: int, seed: int) -> list[Graph]:
     """Frozen random graphs of a category, with colours as captions say them; relations in turn."""
     rng = random.Random(f"retrieval {category} {seed}")
-    pairs = TRAINED_PAIRS if category == "trained pair" else HELD_PAIRS
-    relations = [r for r in DRAWN_RELATIONS if pairs[r]]
+    relations = [*RELATED, "on stilts"]
     out: list[Graph] = []
-    for i in range(count):
-        if category == "single":
-            graph = Graph((Thing(rng.choice(TAUGHT_NOUNS)),))
-        else:
-            relation = relations[i % len(relations)]
-            a, b = rng.choice(pairs[relation])
+    while len(out) < count:
+        graph = Graph((Thing(rng.choice(NOUNS)),))
+        if category != "single":
+            relation = relations[len(out) % len(relations)]
+            a, b = pair(relation, rng)
             graph = Graph((Thing(a), Thing(b)), (Link(relation, 0, 1),))
-        out.append(coloured(graph, rng))
+            if held(a, b) != (category == "held-out pair") or a == b or not possible(graph):
+                continue
+        out.append(wide_coloured(graph, rng))
     return out
 
 

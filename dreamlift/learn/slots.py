@@ -14,31 +14,45 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras
 from dreamlift.grammar import Graph, Thing
-from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS
-from dreamlift.toybox.lists import canonical
-from dreamlift.words import COLOURS, FRONTED
+from dreamlift.toybox.lists import read_as
+from dreamlift.toybox.meaning import BUILT
+from dreamlift.words import COLOURS, FRONTED, NOUNS, WOVEN
+from dreamlift.words import SIZES as BUILDS
 
 NOTHING = "nothing"
-PAINTS = (*COLOURS, "rainbow")
-LINKS = (*DRAWN_RELATIONS, NOTHING)
+PAINTS = (*COLOURS, "rainbow", "wooden", "stone", "golden")
+"""A thing has one of these, or the colours of its kind."""
+WEAVES = (*WOVEN, "plain")
+"""Patterns that a colour can have; "plain" is never said."""
+LINKS = (
+    "on top of", "next to", "wearing", "on stilts", "in the shape of", "holding", "eating",
+    "riding", "in", "made of", NOTHING,
+)  # fmt: skip
 SLOTS: dict[str, tuple[str, ...]] = {
-    "first noun": TAUGHT_NOUNS, "second noun": (*TAUGHT_NOUNS, NOTHING), "relation": LINKS,
-    "first colour": PAINTS, "second colour": PAINTS,
-    "first size": ("small", "large"), "second size": ("small", "large"),
+    "first noun": NOUNS, "second noun": (*NOUNS, NOTHING), "relation": LINKS,
+    "first colour": PAINTS, "second colour": PAINTS, "first size": BUILDS, "second size": BUILDS,
+    "first pattern": WEAVES, "second pattern": WEAVES,
 }  # fmt: skip
-"""The questions, and the possible answers. A colour or size is asked for where one is said."""
+"""The questions, and the possible answers. What is not said of a thing is not asked."""
 ROLES = (
     "upper", "lower", "beside", "wearer", "worn", "stilted", "stilts", "shape", "body", "alone",
+    "holder", "held", "eater", "food", "rider", "mount", "content", "vessel", "made", "material",
 )  # fmt: skip
 """The parts that things play."""
-PLAYED = torch.tensor([[0, 1], [2, 2], [3, 4], [5, 6], [7, 8], [9, 9]])
+PLAYED = torch.tensor([
+    [0, 1], [2, 2], [3, 4], [5, 6], [7, 8], [10, 11], [12, 13], [14, 15], [16, 17], [18, 19],
+    [9, 9],
+])  # fmt: skip
 """Roles of the first and second thing, by relation as in LINKS."""
 BESIDE = ROLES.index("beside")
 BINS = 8
 """Of azimuth, 45 degrees each; bin 0 is centred on the front, bin 2 on the left side (+90)."""
-_N, _R = len(TAUGHT_NOUNS), len(ROLES)
-SIZES = (len(LINKS), _R * _N, _N, _R * _N * len(PAINTS), _R * _N * 2, 1)
-"""Of a reading's parts: relation, noun in a role, noun not beside, its colour, its size, a 1."""
+LOOKS = (len(PAINTS), len(BUILDS), len(WEAVES))
+"""Possible colours, sizes and patterns."""
+_N, _R = len(NOUNS), len(ROLES)
+SIZES = (len(LINKS), _R * _N, _N, *(_R * _N * n for n in LOOKS), 1)
+"""Of a reading's parts: relation, noun in a role, noun not beside, its colour, its size, its
+pattern, a 1."""
 OFFSETS = [0, *accumulate(SIZES)]
 
 
@@ -46,15 +60,12 @@ def answers(graph: Graph) -> list[int]:
     """What a graph says in each slot; -1 where it says nothing. Raises ValueError."""
     if len(graph.things) > 2:
         raise ValueError(f"The judge reads two things at most; here are {len(graph.things)}.")
-    graph = canonical(graph)
+    graph = read_as(graph)
     first, second = graph.things[0], graph.things[1] if graph.links else Thing(NOTHING)
-    for thing in (first, second):
-        if thing.pattern is not None and thing.pattern not in PAINTS:
-            raise ValueError(f"The judge knows no pattern {thing.pattern!r}; it knows rainbow.")
     relation = graph.links[0].relation if graph.links else NOTHING
     said = (
-        first.noun, second.noun, relation, first.colour or first.pattern,
-        second.colour or second.pattern, first.size, second.size,
+        first.noun, second.noun, relation, _paint(first), _paint(second), first.size, second.size,
+        _weave(first), _weave(second),
     )  # fmt: skip
     out: list[int] = []
     for (slot, values), value in zip(SLOTS.items(), said, strict=True):
@@ -64,10 +75,18 @@ def answers(graph: Graph) -> list[int]:
     return out
 
 
+def _paint(thing: Thing) -> str | None:
+    return thing.pattern if thing.pattern in PAINTS else thing.colour
+
+
+def _weave(thing: Thing) -> str | None:
+    return thing.pattern if thing.pattern in WEAVES else None
+
+
 def fronted(graph: Graph) -> bool:
     """Whether the picture shows where the front is: the subject has one, or what it is put with."""
-    shaped = any(link.relation == "in the shape of" for link in graph.links)
-    return any(thing.noun in FRONTED for thing in graph.things[: 1 if shaped else None])
+    built = any(link.relation in BUILT for link in graph.links)
+    return any(thing.noun in FRONTED for thing in graph.things[: 1 if built else None])
 
 
 def azimuth_bins(cameras: Cameras) -> Int[Tensor, " b"]:
@@ -84,19 +103,19 @@ def indicator(graph: Graph) -> Float[Tensor, " d"]:
     """
     first, second, relation, *looks = answers(graph)
     row = torch.zeros(OFFSETS[-1])
-    link, noun, absent, colour, size, one = (row[a:b] for a, b in pairwise(OFFSETS))
+    link, noun, absent, colour, size, weave, one = (row[a:b] for a, b in pairwise(OFFSETS))
     link[relation] = 1
     things = [first] if LINKS[relation] == NOTHING else [first, second]
     beside = BESIDE in PLAYED[relation]
     for k, thing in enumerate(things):
         query = int(PLAYED[relation, k]) * _N + thing
         noun[query] = 1
-        for part, said, n in ((colour, looks[k], len(PAINTS)), (size, looks[2 + k], 2)):
+        for part, said, n in zip((colour, size, weave), looks[k::2], LOOKS, strict=True):
             if said >= 0:
                 part[query * n + said] += 1
     if beside:
         absent[[i for i in range(_N) if i not in things]] = 1
         if first == second:
-            pairs = (looks[:2], looks[2:])
+            pairs = (looks[i : i + 2] for i in range(0, len(looks), 2))
             one += math.log(2) * sum(a != b and min(a, b) >= 0 for a, b in pairs)
     return row

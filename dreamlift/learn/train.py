@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dreamlift.errors import BadInput
 
-NAMES = ("tower", "text-to-image", "clip", "judge")
+NAMES = ("tower", "text-to-image", "whole", "clip", "judge")
 SHIPPED_TOWER = Path(__file__).parents[1] / "weights" / "text-to-image" / "tower"
 
 
@@ -17,7 +17,7 @@ def train(
     """Train one of NAMES in `folder`, to `steps` or for `minutes`; the same again goes on.
 
     Weights, ready to load, are left in folder/NAME. Raises BadInput for another name, for a folder
-    of another training, and where the tower is missing that text-to-image and clip stand on.
+    of another training, and where the tower is missing that the others but judge stand on.
     """
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
@@ -46,8 +46,8 @@ def train(
     elif language is not None:
         from dreamlift.learn import denoiser
 
-        recipe = denoiser.Recipe(seed=seed)
-        recipe = replace(recipe, steps=steps or recipe.steps)
+        recipe = denoiser.WHOLE if name == "whole" else denoiser.Recipe()
+        recipe = replace(recipe, seed=seed, steps=steps or recipe.steps)
         denoiser.train(folder, language, recipe, minutes=minutes)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from dreamlift.priors.seen import refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -112,6 +113,8 @@ class Clip(nn.Module):
         self.caption = CaptionHead(tower.shape.width, shape.space)
         self.sharpness = nn.Parameter(torch.tensor(2.3))
         """The logarithm of the inverse temperature."""
+        self.strange: frozenset[str] = frozenset()
+        """Words that it was never shown."""
 
     def embed_image(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         """Unit vectors of pictures (sRGB in [0, 1], any square size), differentiably."""
@@ -124,6 +127,8 @@ class Clip(nn.Module):
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """Unit vectors of captions. Raises UnknownWord, ValueError."""
+        for text in texts:
+            refuse(text, self.strange, "CLIP")
         with torch.no_grad():
             words, mask = self.tower.encode(texts)
         return F.normalize(self.caption(words, mask).float(), dim=-1)
@@ -145,6 +150,7 @@ def load_clip(folder: Path, tower: TextTower) -> Clip:
     clip = Clip(ClipShape(**json.loads((folder / "config.json").read_text())), tower)
     state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
     clip.load_state_dict({**clip.state_dict(), **state})
+    clip.strange = unseen(folder)
     return clip.eval().requires_grad_(False)
 
 

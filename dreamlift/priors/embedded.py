@@ -4,7 +4,6 @@ No download, and a vocabulary of its own: a word it has never seen in a picture 
 nearest words it has.
 """
 
-import json
 from pathlib import Path
 from typing import cast
 
@@ -12,12 +11,20 @@ import torch
 from torch import nn
 
 from dreamlift.diffusion import Cosine
+from dreamlift.grammar import parse
+from dreamlift.phrases import phrase
 from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
+from dreamlift.priors.seen import refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, WORDS, UnknownWord, nearest, singular, split, strange
+from dreamlift.words import CONTEXT, ELABORATE, LATER, MORE, MULTICOLORED, singular, split
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
+UNTAUGHT = frozenset(
+    {*MORE, *(word for said in LATER for word in said.split()), *ELABORATE, *MULTICOLORED, "bottom"}
+    - {"3d"}
+)
+"""Words that came after the text tower had been taught: captions with them are said plainly."""
 
 
 class Words:
@@ -28,14 +35,9 @@ class Words:
 
     def __call__(self, text: str) -> Embedding:
         """Token features of a caption, or of nothing. Raises UnknownWord, ValueError."""
-        for word in split(text):
-            if singular(word) in self.strange:
-                known = [w for w in WORDS if w not in self.strange and len(w) > 2]
-                raise UnknownWord(
-                    f"The embedded prior knows the word {word!r}, but no picture has shown it. "
-                    f"Nearest it has seen: {', '.join(nearest(word, known))}. Use one of these, "
-                    "or a prior with an open vocabulary."
-                )
+        refuse(text, self.strange, "prior")
+        if UNTAUGHT & {singular(word) for word in split(text)}:
+            text = phrase(parse(text))
         features, mask = self.tower.encode([text], CONTEXT)
         return {"tokens": features[0], "mask": mask[0].float()}
 
@@ -52,8 +54,6 @@ def embedded(
             f"The embedded prior's weights are not in {folder}. Install the package again, or "
             "train them with `dreamlift train text-to-image`."
         )
-    known = json.loads((folder / "vocabulary.json").read_text())
-    unseen = strange(known["nouns"], known["relations"], known["patterns"])
     tower = load_tower(folder / "tower").to(device)
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -62,4 +62,4 @@ def embedded(
     )
     cast(nn.Module, unet).to(device)
     dtype = best_dtype(device) if dtype is None else dtype
-    return Pixel(unet, Words(tower, unseen), Cosine(), "v_prediction", dtype=dtype)
+    return Pixel(unet, Words(tower, unseen(folder)), Cosine(), "v_prediction", dtype=dtype)

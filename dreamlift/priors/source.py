@@ -211,7 +211,7 @@ def source_of(name: str | Path, device: str) -> Source:
     if files and not pipelines.is_pipeline(folder):
         raise BadInput(f"{base} cannot be changed by a file: only other people's models can.")
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
-    given = Path(base).expanduser().exists() and base != "embedded"
+    given = Path(base).expanduser().exists() and base not in ("embedded", "whole")
     full = "+".join([str(folder) if given else base, *map(str, files)])
     return Source(full, _hash(folder, files), dtype)
 

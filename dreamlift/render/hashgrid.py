@@ -8,7 +8,10 @@ is kept at x + y n + z n^2 where n^3 entries fit into the table, else at
 
 import itertools
 import math
+import warnings
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Int
@@ -63,7 +66,43 @@ def index(vertex: Int[Tensor, "n 3"], resolution: int, size: int) -> Int[Tensor,
 def encode(
     table: Float[Tensor, "entries f"], points: Float[Tensor, "n 3"], layout: Layout
 ) -> Float[Tensor, "n e"]:
-    """Features of points in [0, 1]^3, coarsest level first; trilinear in each level.
+    """Features of points in [0, 1]^3, coarsest level first, by the fast twin where it can: single
+    precision on a CPU or CUDA. Raises ValueError for a table of another layout."""
+    if table.shape != (layout.starts[-1], layout.features):
+        raise ValueError(
+            f"The table of {layout} has shape {(layout.starts[-1], layout.features)}; got "
+            f"{tuple(table.shape)}. Make it with torch.zeros(layout.starts[-1], layout.features)."
+        )
+    if fast(table, points):
+        from dreamlift.render.hashgrid_warp import encode_warp
+
+        return encode_warp(table, points, layout)
+    return encode_torch(table, points, layout)
+
+
+def fast(table: Float[Tensor, "entries f"], points: Float[Tensor, "n 3"]) -> bool:
+    """Whether the Warp twin takes these: single precision, on a CPU or CUDA; installed."""
+    single = table.dtype == points.dtype == torch.float32
+    return single and points.device.type in ("cpu", "cuda") and _warp_installed()
+
+
+@cache
+def _warp_installed() -> bool:
+    found = find_spec("warp") is not None
+    if not found:
+        warnings.warn(
+            "Hash grids are looked up with plain torch, some ten times slower, because the "
+            "warp-lang package is missing. Install it with: pip install warp-lang",
+            stacklevel=4,
+        )
+    return found
+
+
+def encode_torch(
+    table: Float[Tensor, "entries f"], points: Float[Tensor, "n 3"], layout: Layout
+) -> Float[Tensor, "n e"]:
+    """Features of points in [0, 1]^3, coarsest level first; trilinear in each level. The
+    specification.
 
     Differentiable in the table and, piecewise constant along each axis, in the points.
     """

@@ -4,7 +4,7 @@ Held-out compositions (`words.held`) are never drawn, whatever the colours, size
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS, held
@@ -38,7 +38,6 @@ def pairs(relation: str) -> list[tuple[str, str]]:
 
 TRAINED_PAIRS = {r: [p for p in pairs(r) if not held(*p)] for r in DRAWN_RELATIONS}
 HELD_PAIRS = {r: [p for p in pairs(r) if held(*p)] for r in DRAWN_RELATIONS}
-_POSSIBLE = {r: frozenset(pairs(r)) for r in DRAWN_RELATIONS}
 
 
 def coloured(graph: Graph, rng: random.Random) -> Graph:
@@ -59,20 +58,20 @@ def shape_graph(
     rng: random.Random, among: Mapping[str, Sequence[tuple[str, str]]] = TRAINED_PAIRS
 ) -> Graph:
     """Nouns, sizes and a relation that this version can draw, pairs drawn from `among`."""
-
-    def size() -> str | None:
-        return rng.choice(SIZES[:2]) if rng.random() < 0.2 else None
-
     if rng.random() < 0.4:
-        return Graph((Thing(rng.choice(TAUGHT_NOUNS), size=size()),))
+        return Graph((Thing(rng.choice(TAUGHT_NOUNS), size=_small_or_large(rng)),))
     relation = rng.choices(DRAWN_RELATIONS, _RELATION_WEIGHTS)[0]
     a, b = rng.choice(among[relation])
-    first, second = size(), size()
+    first, second = _small_or_large(rng), _small_or_large(rng)
     if relation in ("on stilts", "in the shape of"):
         second = None
     elif rng.random() < 0.12:
         first, second = ("small", "large") if rng.random() < 0.6 else ("large", "small")
     return Graph((Thing(a, size=first), Thing(b, size=second)), (Link(relation, 0, 1),))
+
+
+def _small_or_large(rng: random.Random) -> str | None:
+    return rng.choice(SIZES[:2]) if rng.random() < 0.2 else None
 
 
 def picture_graph(rng: random.Random) -> Graph:
@@ -117,60 +116,3 @@ def _readable(links: list[Link]) -> bool:
     return second.subject == first.object or (
         first.relation == second.relation and first.relation != "on stilts"
     )
-
-
-def neighbours(graph: Graph, rng: random.Random) -> Iterator[Graph]:
-    """Endless graphs near one, each visibly different: colours or roles swapped, a word changed.
-
-    No word is only left out or only added; a noun that changes may gain a colour or a size.
-    """
-    while True:
-        things = list(graph.things)
-        links = list(graph.links)
-        for _ in range(rng.choice((1, 1, 2, 3))):
-            _change(things, links, rng)
-        other = Graph(tuple(things), tuple(links), graph.view, graph.untextured)
-        if other != graph and _sensible(other):
-            yield other
-
-
-def _change(things: list[Thing], links: list[Link], rng: random.Random) -> None:
-    kinds = ["noun", "noun", "colour", "size", "pattern"]
-    if links:
-        kinds += ["swap colours", "swap colours", "swap roles", "swap roles", "relation"]
-    kind = rng.choice(kinds)
-    i = rng.randrange(len(things))
-    t = things[i]
-    if kind == "noun" and (t.noun != "stilts" or not links):
-        noun = rng.choice([n for n in TAUGHT_NOUNS[:-1] if n != t.noun])
-        colour = t.colour if t.colour or t.pattern or rng.random() < 0.7 else rng.choice(COLOURS)
-        size = t.size if t.size or rng.random() < 0.8 else rng.choice(SIZES[:2])
-        things[i] = Thing(noun, colour, size, t.pattern)
-    elif kind == "colour" and t.colour:
-        things[i] = Thing(t.noun, rng.choice(COLOURS), t.size, t.pattern)
-    elif kind == "size" and t.size in ("small", "large"):
-        other = "large" if t.size == "small" else "small"
-        things[i] = Thing(t.noun, t.colour, other, t.pattern)
-    elif kind == "pattern" and t.pattern:
-        things[i] = Thing(t.noun, rng.choice(COLOURS), t.size)
-    elif kind == "swap colours" and len(things) > 1:
-        a, b = things[0], things[1]
-        things[0] = Thing(a.noun, b.colour, a.size, b.pattern)
-        things[1] = Thing(b.noun, a.colour, b.size, a.pattern)
-    elif kind == "swap roles" and len(things) > 1:
-        things[0], things[1] = things[1], things[0]
-    elif kind == "relation" and links and "stilts" not in (things[0].noun, things[-1].noun):
-        link = links[0]
-        names = [r for r in DRAWN_RELATIONS if r != "on stilts"]
-        links[0] = Link(rng.choice(names), link.subject, link.object)
-
-
-def _sensible(graph: Graph) -> bool:
-    """Whether this version could draw it, and it looks like what it says."""
-    if not graph.links:
-        return graph.subject.noun in TAUGHT_NOUNS
-    link = graph.links[0]
-    a, b = graph.things[link.subject], graph.things[link.object]
-    if link.relation == "in the shape of" and (a.colour or a.pattern):
-        return False
-    return (a.noun, b.noun) in _POSSIBLE.get(link.relation, ())

@@ -34,7 +34,7 @@ from dreamlift.io.ply import write_points
 from dreamlift.phrases import phrase
 from dreamlift.render.trace import Traced
 from dreamlift.toybox.captions import picture_graph
-from dreamlift.toybox.drawable import drawable
+from dreamlift.toybox.drawable import drawable, possible
 from dreamlift.toybox.mesh import mesh, names
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.scenes import ToyScene, toy_scene
@@ -176,7 +176,7 @@ def scene_of(rng: random.Random) -> Graph:
             if relation == "on stilts":
                 second = Thing("stilts", second.colour)
             graph = Graph((first, second), (Link(relation, 0, 1),))
-            if not held(first.noun, second.noun) and _possible(graph):
+            if not held(first.noun, second.noun) and possible(graph):
                 return graph
 
 
@@ -185,11 +185,3 @@ def _thing(rng: random.Random, nouns: Sequence[str]) -> Thing:
     size = rng.choice(SIZES) if rng.random() < 0.2 else None
     pattern = rng.choice(PATTERNS) if colour is None and rng.random() < 0.15 else None
     return Thing(rng.choice(nouns), colour, size, pattern)
-
-
-def _possible(graph: Graph) -> bool:
-    try:
-        drawable(graph)
-    except BadInput:
-        return False
-    return True

@@ -43,6 +43,21 @@ def drawable(graph: Graph) -> None:
         )
 
 
+def possible(graph: Graph) -> bool:
+    """Whether a graph can be drawn; most that cannot are told without the time help takes."""
+    plain = meant(graph)
+    for link in plain.links:
+        a, b = graph.things[link.subject].noun, graph.things[link.object].noun
+        subjects, objects = able(a, b).get(link.relation, ((), ()))
+        if a not in subjects or b not in objects:
+            return False
+    try:
+        drawable(graph)
+    except BadInput:
+        return False
+    return True
+
+
 def weights(graph: Graph) -> list[int]:
     """The most solids that each thing needs; two that are one body count as one, by the first."""
     weight = [_weight(thing.noun) for thing in graph.things]

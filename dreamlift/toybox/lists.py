@@ -10,12 +10,14 @@ with its two things the other way round; on top of and in the shape of have not.
 import random
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Literal, TypeAlias
 
-from dreamlift.grammar import Graph, Thing, parse
+from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.phrases import colourless, phrase
-from dreamlift.toybox.captions import neighbours
+from dreamlift.toybox.meaning import meant
+from dreamlift.toybox.near import EVERY, Known, neighbours
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, held
 
 Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
@@ -99,6 +101,8 @@ REPORT = (*SINGLES, *TRAINED, *HELD_OUT)
 
 AMONG = 256
 """How many captions a prompt is told apart from, itself among them."""
+ASIDE = ("left of", "right of", "behind")
+"""Seen from some side, these are next to one another; which it is cannot be told."""
 
 
 def category(prompt: str) -> Category:
@@ -111,68 +115,78 @@ def category(prompt: str) -> Category:
 
 
 def canonical(graph: Graph) -> Graph:
-    """The graph with things that are next to one another in the vocabulary's order.
+    """The graph as it is built: "with" and "in" read by their nouns (toybox/meaning.py), and things
+    next to one another in the vocabulary's order.
 
-    Neither of them is the first: seen from behind they have changed places.
+    Of those neither is the first: seen from behind they have changed places.
     """
-    if len(graph.things) != 2 or [k.relation for k in graph.links] != ["next to"]:
+    if len(graph.links) != 1:
         return graph
+    link = meant(graph).links[0]
+    things = graph.things[link.subject], graph.things[link.object]
+    if link.relation == "next to":
+        things = min(things, things[::-1], key=lambda pair: [*map(_rank, pair)])
+    return Graph(things, (Link(link.relation, 0, 1),), graph.view, graph.untextured)
 
-    def rank(thing: Thing) -> tuple[int, int, str]:
-        paints = (*COLOURS, *PATTERNS)
-        paint = thing.colour or thing.pattern
-        place = paints.index(paint) if paint else len(paints)
-        return NOUNS.index(thing.noun), place, thing.size or ""
 
-    first, second = sorted(graph.things, key=rank)
-    return Graph((first, second), graph.links, graph.view, graph.untextured)
+def _rank(thing: Thing) -> tuple[int, int, int, str, str]:
+    paints, patterns = (None, *COLOURS), (None, *PATTERNS)
+    looks = paints.index(thing.colour), patterns.index(thing.pattern)
+    return NOUNS.index(thing.noun), *looks, thing.size or "", str(thing.lenses)
+
+
+def read_as(graph: Graph) -> Graph:
+    """What can be told of a graph by pictures from all sides: `canonical`, and that left of, right
+    of and behind are next to."""
+    links = [replace(k, relation="next to") if k.relation in ASIDE else k for k in graph.links]
+    return canonical(replace(graph, links=tuple(links)))
 
 
 def distinct(graphs: Sequence[Graph]) -> list[Graph]:
     """The graphs without those that mean the same as an earlier one."""
     found: dict[Graph, Graph] = {}
     for graph in graphs:
-        found.setdefault(canonical(graph), graph)
+        found.setdefault(read_as(graph), graph)
     return list(found.values())
 
 
 def _only_adds(other: Graph, graph: Graph) -> bool:
-    """Whether a graph says all that another says, and more of the same things."""
+    """Whether a graph, as it is read, says all that another says, and more of the same things."""
     if other.links != graph.links:
         return False
-    pairs = zip(canonical(other).things, canonical(graph).things, strict=True)
     return all(
         b.noun == a.noun
         and b.colour in (None, a.colour)
         and b.size in (None, a.size)
         and b.pattern in (None, a.pattern)
-        for a, b in pairs
+        for a, b in zip(other.things, graph.things, strict=True)
     )
 
 
 @cache
-def among(prompt: str, count: int = AMONG) -> tuple[str, ...]:
+def among(prompt: str, count: int = AMONG, known: Known = EVERY) -> tuple[str, ...]:
     """A prompt and its frozen neighbours, `count` captions that all mean something else.
 
-    Colours or roles swapped, a word changed, up to three times over; plainly worded, the prompt
-    first. Fewer where a thousand draws in a row bring nothing new.
+    Colours or roles swapped, a word changed into a known one, up to three times over; plainly
+    worded, the prompt first. Fewer where a thousand draws in a row bring nothing new.
     """
     graph = parse(prompt)
     graph = Graph(graph.things, graph.links)
-    near = neighbours(graph, random.Random(zlib.crc32(phrase(graph).encode())))
-    found = {canonical(graph): phrase(graph)}
+    near = neighbours(graph, random.Random(zlib.crc32(phrase(graph).encode())), known)
+    own = read_as(graph)
+    found = {own: phrase(graph)}
     stale = 0
     while len(found) < count and stale < 1000:
         other = next(near)
-        key = canonical(other)
-        known = key in found or _only_adds(other, graph)
-        stale = stale + 1 if known else 0
-        if not known:
+        key = read_as(other)
+        met = key in found or _only_adds(key, own) or _only_adds(own, key)
+        stale = stale + 1 if met else 0
+        if not met:
             found[key] = phrase(other)
     return tuple(found.values())
 
 
-def shapes_among(prompt: str, count: int = AMONG) -> tuple[str, ...]:
+def shapes_among(prompt: str, count: int = AMONG, known: Known = EVERY) -> tuple[str, ...]:
     """`among` without colours, said to be untextured, and without what then means the same."""
-    graphs = [colourless(parse(text)) for text in among(prompt, count)]
+    graphs = [colourless(parse(text)) for text in among(prompt, count, known)]
     return tuple(phrase(graph) for graph in distinct(graphs))

@@ -97,22 +97,22 @@ def worn(by: str) -> tuple[str, ...]:
 
 def able(subject: str, other: str) -> dict[str, tuple[Collection[str], Collection[str]]]:
     """For each relation the nouns that can be its subject, and its object, beside these two."""
-
-    def but(nouns: Collection[str], noun: str) -> list[str]:
-        return [n for n in nouns if n != noun]
-
     return {
         "on top of": (standing(), standing()),
         "next to": (TOYS, TOYS),
         "wearing": (wearers(other), worn(subject)),
         "on stilts": (standing(), ["stilts"]),
-        "in the shape of": (SHAPES, but(BODIES, subject)),
+        "in the shape of": (SHAPES, _but(BODIES, subject)),
         "holding": (figures(), standing()),
         "eating": (figures(), standing()),
         "riding": (figures(), (*figures(), *MOUNTS)),
         "in": (standing(), vessels(subject)),
-        "made of": (made(), but(MATERIALS, subject)),
+        "made of": (made(), _but(MATERIALS, subject)),
         "left of": (TOYS, TOYS),
         "right of": (TOYS, TOYS),
         "behind": (TOYS, TOYS),
     }
+
+
+def _but(nouns: Collection[str], noun: str) -> list[str]:
+    return [n for n in nouns if n != noun]
