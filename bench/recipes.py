@@ -106,9 +106,7 @@ def main(asked: Recipes) -> None:
             folder = asked.runs / name / f"{slug(prompt)}-{asked.seed}"
             fresh.submit(one, name, prompt, asked.seed, folder).result()
             made = (folder / "asset.glb").exists()
-            pairs.append(
-                views(folder / "asset.glb") if made else torch.full((2, 128, 128, 3), 0.6)
-            )
+            pairs.append(views(folder / "asset.glb") if made else torch.full((2, 128, 128, 3), 0.6))
             print(f"{name}: {prompt}: {(folder / SPENT).read_text()}", end="", flush=True)
         cells += [torch.stack(row) for row in zip(*pairs, strict=True)]
     (asked.runs / "recipes.md").write_text(table(asked))
