@@ -140,7 +140,7 @@ BAD = {
     ),
     "no prior": (
         ("a cone", "--prior", "nowhere"),
-        "nowhere is no prior: it is no folder. Say `embedded`, a short name (sd15, ",
+        "nowhere is no prior: it is no folder. Say `embedded`, `whole`, a short name (sd15, ",
     ),
     "folder of no prior": (
         ("a cone", "--prior", "."),

@@ -182,7 +182,8 @@ def test_a_training_begins_with_what_ships_and_is_of_the_world_that_is_asked_for
     ):  # fmt: skip
         recipe = Recipe(steps=1, half=1.0, batch=2, pool=4, per_step=4, begin=begin, world=world)
         denoiser.train(tmp_path / name, tmp_path / "tower", recipe)
-        out = tmp_path / name / "text-to-image"
+        out = tmp_path / name / recipe.ships
+        assert recipe.ships == {"whole": "whole", "first": "text-to-image"}[name]
         some[name] = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
         known = json.loads((out / "vocabulary.json").read_text())
         assert len(known["nouns"]) == (84 if name == "whole" else 17)

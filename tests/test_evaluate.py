@@ -21,6 +21,7 @@ from dreamlift.prior import Aligner
 from dreamlift.priors.oracle import Oracle
 from dreamlift.scene import Shot
 from dreamlift.toybox.lists import among, shapes_among
+from dreamlift.toybox.near import FIRST
 from dreamlift.toybox.scenes import toy_scene
 
 TOWER = "a red cube on top of a blue cylinder"
@@ -86,9 +87,10 @@ def test_a_true_object_has_all_its_parts():
 @pytest.mark.seconds
 def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
     color, geometry = (judging.captions(TOWER, textureless=blank) for blank in (False, True))
-    assert color == among(TOWER)
+    assert judging.known() == FIRST
+    assert color == among(TOWER, known=FIRST)
     assert (color[0], len(color), len(set(color))) == (TOWER, 256, 256)
-    assert geometry == shapes_among(TOWER)
+    assert geometry == shapes_among(TOWER, known=FIRST)
     assert geometry[0] == "an untextured cube on top of a cylinder"
     assert 100 < len(set(geometry)) == len(geometry) < 256
 
@@ -139,7 +141,7 @@ def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judgi
     judging.verdict(true_tower, TOWER, Recorder(TOWER))
     assert torch.equal(shown[0], true_tower.textured)
     assert torch.equal(shown[1], true_tower.untextured)
-    assert told == [among(TOWER), shapes_among(TOWER)]
+    assert told == [among(TOWER, known=FIRST), shapes_among(TOWER, known=FIRST)]
 
 
 @pytest.mark.seconds
@@ -200,8 +202,11 @@ def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judg
     assert said == judging.verdict(true_tower, TOWER, again)
     assert 0 <= judging.janus(true_tower.textured, a) <= 1
     judging.readable(TOWER, a)
+    judging.readable("a corgi", a)
+    with pytest.raises(BadInput, match="cannot be judged. The judge reads two things at most"):
+        judging.readable("a frog on a cube on a ball", a)
     with pytest.raises(BadInput, match="'a corgi' cannot be judged"):
-        judging.readable("a corgi", a)
+        judging.readable("a corgi", judging.shipped_judge())
 
 
 # -- reports --------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def test_the_score_is_the_share_of_the_prompt_among_its_neighbours() -> None:
     assert pilots.likeness(look, "a red ball", Dull()) == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.parametrize("prompt", ["a small rainbow ball", "a tall frog wearing a red hat"])
+@pytest.mark.parametrize("prompt", ["a small rainbow ball", "a large frog wearing a red hat"])
 def test_a_prompt_is_told_from_captions_that_the_embedded_clip_has_seen(prompt: str) -> None:
     """In its patterns too: near a rainbow ball there is a striped one, which it refuses."""
     pilots.check(prompt, 3, world=True)

@@ -85,13 +85,17 @@ def fingerprint(judge: Judge) -> str:
     return digest.hexdigest()[:16]
 
 
-@cache
-def captions(prompt: str, *, textureless: bool) -> tuple[str, ...]:
-    """What the prompt is told apart from, its own caption first; in words of the shipped judge."""
+def known() -> Known:
+    """The words of near captions: those that the judge that ships was shown."""
     world = shown(WEIGHTS)
     related = tuple(relation for relation in RELATED if relation in world.relations)
-    known = Known(world.nouns, related, world.patterns, world.sizes)
-    return (shapes_among if textureless else among)(prompt, known=known)
+    return Known(world.nouns, related, world.patterns, world.sizes)
+
+
+@cache
+def captions(prompt: str, *, textureless: bool) -> tuple[str, ...]:
+    """What the prompt is told apart from, its own caption first."""
+    return (shapes_among if textureless else among)(prompt, known=known())
 
 
 def readable(prompt: str, judge: Judge) -> None:

@@ -28,11 +28,12 @@ class Seen:
         said += [(t.size, self.sizes, "size") for t in graph.things if t.size]
         for word, known, kind in said:
             if word not in known:
+                whole = "`--prior whole`, which has seen it, " if who == "prior" else ""
                 raise UnknownWord(
                     f"The embedded {who} knows the word {word!r}, but has never seen such "
                     f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}. Nearest it has seen: "
-                    f"{', '.join(nearest(word, known))}. Use one of these, or a {who} with an "
-                    "open vocabulary."
+                    f"{', '.join(nearest(word, known))}. Use one of these, {whole}or a {who} with "
+                    "an open vocabulary."
                 )
 
 

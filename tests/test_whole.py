@@ -1,0 +1,71 @@
+"""The second prior that ships inside: all of the toybox."""
+
+import json
+from functools import cache
+
+import pytest
+import torch
+
+from dreamlift.errors import BadInput
+from dreamlift.grammar import parse
+from dreamlift.phrases import phrase
+from dreamlift.priors.embedded import UNTAUGHT, WEIGHTS, embedded
+from dreamlift.priors.homes import WHOLE, located
+from dreamlift.priors.pixel import Pixel
+from dreamlift.priors.source import source_of
+from dreamlift.toybox.lists import category
+from dreamlift.toybox.lists_wide import HELD_OUT, OBJECTS, SEEDS, WIDE_TUNE
+from dreamlift.words import NOUNS, PATTERNS, RELATIONS, SIZES, singular, split
+
+
+@cache
+def whole() -> Pixel:
+    return embedded(folder=WHOLE)
+
+
+def test_its_name_is_a_prior_and_its_files_say_what_it_has_seen() -> None:
+    assert located("whole") == WHOLE and source_of("whole", "cpu").name == "whole"
+    known = json.loads((WHOLE / "vocabulary.json").read_text())
+    every = {"nouns": NOUNS, "relations": RELATIONS, "patterns": PATTERNS, "sizes": SIZES}
+    assert known == {kind: list(words) for kind, words in every.items()}
+
+
+def test_the_first_prior_points_to_it() -> None:
+    first, second = source_of("embedded", "cpu"), source_of("whole", "cpu")
+    for prompt in ("a corgi", "a frog riding a ball", "a golden cube", "a tall cone"):
+        second.check(prompt)
+        with pytest.raises(BadInput, match="--prior whole"):
+            first.check(prompt)
+
+
+@pytest.mark.seconds
+def test_all_of_its_lists_can_be_asked_of_it() -> None:
+    prior = source_of("whole", "cpu")
+    for prompt in (*WIDE_TUNE, *SEEDS, *HELD_OUT):
+        prior.check(prompt)
+    assert {category(prompt) for prompt in WIDE_TUNE} == {"trained pair"}
+    assert {category(prompt) for prompt in HELD_OUT} == {"held-out pair"}
+    assert len(set(HELD_OUT)) == 100 and OBJECTS == HELD_OUT[:60]
+
+
+@pytest.mark.weights
+def test_words_that_the_tower_was_never_taught_are_said_plainly() -> None:
+    pairs = {
+        "a cactus planted in a clay pot, back view": "a cactus in a pot, back view",
+        "an elaborate fountain": "a fountain",
+        "a multicolored rainbow pumpkin": "a rainbow pumpkin",
+        "an untextured elaborate fountain": "an untextured fountain",
+    }
+    for said, plain in pairs.items():
+        assert UNTAUGHT & {singular(word) for word in split(said)}
+        assert torch.equal(whole().text(said)["tokens"], whole().text(plain)["tokens"])
+    glasses = "a pair of 3d glasses, left lens is red right is blue"
+    plain = phrase(parse(glasses))
+    assert "glasses" not in split(plain)
+    assert torch.equal(whole().text(glasses)["tokens"], whole().text(plain)["tokens"])
+
+
+@pytest.mark.weights
+def test_it_hears_by_the_first_priors_tower() -> None:
+    text = "a red cube on top of a blue ball"
+    assert torch.equal(whole().text(text)["tokens"], embedded(folder=WEIGHTS).text(text)["tokens"])
