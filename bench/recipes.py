@@ -59,12 +59,13 @@ class Spent:
 
 
 def seen(prompt: str, path: Path) -> Path:
-    """A true picture of a prompt, from the front and 15 degrees above, at a path."""
+    """A true picture of a prompt, from the front and 15 degrees above, before a plain colour that
+    is none of the toybox's, so that nothing of it is cut away."""
     cameras = orbit(torch.zeros(1), torch.full((1,), 15.0), size=256)
     with torch.no_grad():
         view = toy_scene(parse(prompt), 0).render(Shot(cameras))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(path, view.over(torch.ones(1, 1, 1, 3))[0])
+    save_png(path, view.over(torch.tensor([0.35, 0.55, 0.75]).expand(1, 1, 1, 3))[0])
     return path
 
 

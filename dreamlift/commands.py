@@ -157,7 +157,8 @@ class Export:
 
 @dataclass(frozen=True)
 class Train:
-    """Train an embedded model from nothing, on this machine; the same command again continues."""
+    """Train an embedded model on this machine; the same command again continues. `whole` begins
+    with the weights of text-to-image that ship, the others with nothing."""
 
     name: Annotated[str, tyro.conf.arg(metavar="NAME")]
     """tower, text-to-image, whole, clip or judge."""

@@ -24,7 +24,7 @@ from dreamlift.learn.denoiser import (
     wording,
 )
 from dreamlift.learn.grounding import attend
-from dreamlift.learn.pictures import Pictures, Pool
+from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.wide import wide_coloured, wide_graph
@@ -129,7 +129,7 @@ def test_what_is_shipped_is_what_the_embedded_prior_loads(small: nn.Module, tmp_
     from dreamlift.priors.embedded import embedded
 
     language = tower()
-    denoiser.ship(small, language, tmp_path, first=True)
+    denoiser.ship(small, language, tmp_path, FIRST_WORLD)
     prior = embedded(folder=tmp_path, dtype=torch.float32)
     x = torch.rand(1, 64, 64, 3)
     z = prior.encode(x)

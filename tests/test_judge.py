@@ -334,6 +334,9 @@ def test_a_training_can_begin_with_another_judge(
     torch.manual_seed(5)
     begun = Judge(SMALL)
     begun.save(tmp_path / "begun")
+    never = Judge(SMALL)
+    never.relation.bias.data[0] = judging.NEVER
+    never.save(tmp_path / "never")
     off: list[float] = []
     for name, begin in (("a", tmp_path / "begun"), ("b", None)):
         recipe = judging.Recipe(steps=1, batch=2, pool=4, per_step=4, side=64, begin=begin)
@@ -342,3 +345,7 @@ def test_a_training_can_begin_with_another_judge(
         pairs = zip(made.parameters(), begun.parameters(), strict=True)
         off.append(max(float((a - b).detach().abs().max()) for a, b in pairs))
     assert off[0] < 0.01 and off[1] > 0.5
+    recipe = judging.Recipe(steps=1, batch=2, pool=4, per_step=4, side=64, begin=tmp_path / "never")
+    judging.train(tmp_path / "c", recipe)
+    told = load_judge(tmp_path / "c" / "judge").relation.bias[0]
+    assert abs(float(told)) < 0.01  # what it never said begins at even odds

@@ -9,7 +9,7 @@ in neither pictures nor captions.
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,11 +21,10 @@ from torch import Tensor
 from dreamlift.grammar import Graph, Thing
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.loop import Training, native_dtype
-from dreamlift.learn.pictures import Pictures, Pool
+from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.phrases import colourless, phrase
 from dreamlift.priors.clip import Clip, ClipShape
 from dreamlift.priors.text import load_tower
-from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.toybox.lists import canonical
 from dreamlift.toybox.near import FIRST, neighbours
 from dreamlift.views import Views, direction
@@ -188,5 +187,5 @@ def train(
     training.run(loss, watch, watch_every=200)
     with training.averaged():
         clip.save(folder / "clip")
-    known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
-    (folder / "clip" / "vocabulary.json").write_text(json.dumps(known, indent=2) + "\n")
+    known = json.dumps(asdict(FIRST_WORLD), indent=2) + "\n"
+    (folder / "clip" / "vocabulary.json").write_text(known)

@@ -9,7 +9,7 @@ then at full.
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -27,20 +27,15 @@ from dreamlift.learn.binding import PROMPTS, binding
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
 from dreamlift.learn.loop import Training, native_dtype
-from dreamlift.learn.pictures import Pictures, Pool
+from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.phrases import phrase
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
+from dreamlift.priors.seen import EVERYTHING, Seen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.toybox.captions import (
-    DRAWN_RELATIONS,
-    TAUGHT_NOUNS,
-    TAUGHT_PATTERNS,
-    coloured,
-    shape_graph,
-)
+from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, tokens
+from dreamlift.words import CONTEXT, tokens
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -286,7 +281,7 @@ def train(
 
     training.run(teacher, watch, watch_every=1000)
     with training.averaged():
-        ship(unet, encoder, folder / recipe.ships, first=first)
+        ship(unet, encoder, folder / recipe.ships, FIRST_WORLD if first else EVERYTHING)
 
 
 def save_sheet(path: Path, pictures: Float[Tensor, "b h w 3"]) -> None:
@@ -297,7 +292,7 @@ def save_sheet(path: Path, pictures: Float[Tensor, "b h w 3"]) -> None:
         save_png(path, contact_sheet(pictures, columns=8))
 
 
-def ship(unet: Any, tower: TextTower, folder: Path, *, first: bool = False) -> None:
+def ship(unet: Any, tower: TextTower, folder: Path, seen: Seen = EVERYTHING) -> None:
     """Write what the embedded prior loads: unet/ (half precision), scheduler/, tower/, words."""
     folder.mkdir(parents=True, exist_ok=True)
     half = make_unet(tuple(unet.config["block_out_channels"]))
@@ -311,12 +306,7 @@ def ship(unet: Any, tower: TextTower, folder: Path, *, first: bool = False) -> N
         "num_train_timesteps": int(CLOCK) + 1,
         "prediction_type": "v_prediction",
     }
-    known = {
-        "nouns": NOUNS, "relations": tuple(RELATIONS), "patterns": PATTERNS, "sizes": SIZES,
-    }  # fmt: skip
-    if first:
-        known = {"nouns": TAUGHT_NOUNS, "relations": DRAWN_RELATIONS, "patterns": TAUGHT_PATTERNS}
-    for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", known)):
+    for name, content in (("scheduler/scheduler_config", scheduler), ("vocabulary", asdict(seen))):
         path = folder / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n")

@@ -26,12 +26,11 @@ from dreamlift.learn.loop import Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WEAVES, indicator
-from dreamlift.priors.seen import Seen, seen
-from dreamlift.words import NOUNS, PATTERNS, RELATIONS
+from dreamlift.priors.seen import EVERYTHING, seen
+from dreamlift.words import NOUNS
 
 NEVER = -6e4
 """The log-odds of what a judge was never shown."""
-EVERYTHING = Seen(NOUNS, tuple(RELATIONS), PATTERNS, BUILDS)
 
 
 @dataclass(frozen=True)

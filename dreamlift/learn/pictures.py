@@ -21,13 +21,22 @@ from dreamlift.geometry.primitives import pack
 from dreamlift.grammar import Graph
 from dreamlift.lights import Light, shade
 from dreamlift.phrases import colourless
+from dreamlift.priors.seen import Seen
 from dreamlift.render.trace import Traced, trace
-from dreamlift.toybox.captions import coloured, shape_graph
+from dreamlift.toybox.captions import (
+    DRAWN_RELATIONS,
+    TAUGHT_NOUNS,
+    TAUGHT_PATTERNS,
+    coloured,
+    shape_graph,
+)
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.paint import coat, colour, look_up, stacked
 from dreamlift.views import Views, direction
 
+FIRST_WORLD = Seen(TAUGHT_NOUNS, DRAWN_RELATIONS, TAUGHT_PATTERNS)
+"""What pictures of `shape_graph` show."""
 THINGS = 2
 """Things of a drawn scene, at most."""
 

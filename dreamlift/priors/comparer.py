@@ -17,7 +17,7 @@ from dreamlift.priors.clip import WEIGHTS, embedded_clip
 from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.source import DTYPES, hashed, source_of
 
-EMBEDDED = ("clip/*", "text-to-image/tower/*", "text-to-image/vocabulary.json")
+EMBEDDED = ("clip/*.json", "clip/*.safetensors", "text-to-image/tower/*")
 NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json")
 FILES = ("*.json", "*.txt", "model.safetensors")
 

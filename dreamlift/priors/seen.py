@@ -6,7 +6,18 @@ from functools import cache
 from pathlib import Path
 
 from dreamlift.grammar import parse
-from dreamlift.words import SIZES, WORDS, UnknownWord, nearest, singular, split, strange
+from dreamlift.words import (
+    NOUNS,
+    PATTERNS,
+    RELATIONS,
+    SIZES,
+    WORDS,
+    UnknownWord,
+    nearest,
+    singular,
+    split,
+    strange,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,10 @@ class Seen:
                     f"{', '.join(nearest(word, known))}. Use one of these, {whole}or a {who} with "
                     "an open vocabulary."
                 )
+
+
+EVERYTHING = Seen(NOUNS, tuple(RELATIONS), PATTERNS, SIZES)
+"""The whole world."""
 
 
 @cache
