@@ -1,20 +1,25 @@
 """Methods of score distillation on the same prompts and seeds, with equal calls of the prior.
 
     python -m bench.guidance --out runs/guidance [--prompts 20] [--seeds 3] [--budget 1000]
-                             [--methods sds csd ...]
+                             [--methods sds csd ...] [--known docs/guidance.json]
 
-A call is one picture seen by the prior's network under one condition; a gradient through it counts
-as three. How many a step makes is counted on the first steps of each method, and the steps follow
-from the budget (1,000: what dreamfusion's draft makes in 500 steps). The prompts are TUNE's
-(toybox/lists.py): `report` is for releases. What is made stays made, so a stopped run goes on.
+A call is one picture seen by the prior's network, or by a student over it, under one condition; a
+gradient through it counts as three. How many a step makes is counted on the first steps of each
+method, and the steps follow from the budget (dreamfusion's draft makes 1,000 calls). The prompts
+are TUNE's (toybox/lists.py): `report` is for releases. Prompt after prompt, all methods. What is
+made and measured stays (OUT/METHOD/PROMPT.json), so a stopped run goes on, and two processes may
+share the methods between them; what a comparison.json of before knows is not made again.
 
-OUT/comparison.json, OUT/comparison.md (the table) and OUT/comparison.png (a row for each method)
-are written at the end. Beside R-Precision and Janus (dreamlift.evaluate, with 95 % intervals over
-runs):
+OUT/comparison.json, OUT/comparison.md (the tables) and OUT/comparison.png (a row for each method,
+the first seed of each prompt) are written at the end. Beside R-Precision and Janus
+(dreamlift.evaluate, with 95 % intervals over runs):
 
     diversity    1 - mean cosine, by the embedded CLIP, of the pictures of two seeds of a prompt
     saturation   mean of (max - min) of a pixel's channels over the object, less the true objects'
     distance     Chamfer, 2,000 points each, to the nearest of four true objects of the prompt
+    seconds      of CPU, from nothing to the file
+
+A second table gives each method less the first one, on the same prompts and seeds.
 """
 
 import argparse
@@ -23,21 +28,25 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, TypeAlias
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
-from torch import Tensor
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from dreamlift.api import make
 from dreamlift.cameras import Cameras, turntable
 from dreamlift.convert import Finish
 from dreamlift.evaluate.figures import figure
+from dreamlift.evaluate.judging import Judge, shipped_judge
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.evaluate.truths import true_parts
 from dreamlift.export import key_light
@@ -48,28 +57,38 @@ from dreamlift.geometry.points import scatter
 from dreamlift.geometry.smooth import chamfer
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.meshes import read_mesh
+from dreamlift.metrics import bootstrap
 from dreamlift.observers import log
 from dreamlift.offers import Recipe, recipe_of
-from dreamlift.prior import Condition, Embedding, Prior, Prompt
+from dreamlift.prior import Prior
 from dreamlift.priors.clip import Clip, embedded_clip
 from dreamlift.priors.embedded import embedded
 from dreamlift.recipes import Name
 from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.run import Run, slug
 from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.lists import TUNE
 
+SHARES = ("color", "geometry", "janus")
 MEASURED = ("diversity", "saturation", "distance", "seconds")
 PILOT = 6
 """Steps on which calls are counted."""
 FINISH = Finish(resolution=112, faces=10_000, texture=256, frames=1, size=64)
 """What is measured needs no film, and no more detail."""
+Result: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Of each method, a row for each prompt."""
 
 
 def uniform(prompt: str, seed: int) -> Recipe:
     """DreamFusion with the paper's t throughout."""
     return replace(DreamFusion(prompt, seed), t_start=(0.02, 0.98), t_end=(0.02, 0.98))
+
+
+def vsd(prompt: str, seed: int) -> Recipe:
+    """ProlificDreamer's fields; its mesh is cut from one, and goes no further."""
+    return ProlificDreamer(prompt, seed, shape_steps=1, texture_steps=1)
 
 
 def named(name: Name) -> Callable[[str, int], Recipe]:
@@ -84,6 +103,7 @@ METHODS: Mapping[str, Callable[[str, int], Recipe]] = {
     "sjc": named("sjc"),
     "csd": named("csd"),
     "nfsd": named("nfsd"),
+    "vsd": vsd,
     "sdi": named("sdi"),
     "hifa": named("hifa"),
     "sds, gaussians": named("dreamgaussian"),
@@ -91,54 +111,35 @@ METHODS: Mapping[str, Callable[[str, int], Recipe]] = {
 }
 
 
-@dataclass
-class Counted:
-    """A prior that counts what it is asked."""
+@contextmanager
+def counted() -> Generator[list[int]]:
+    """Counts, in its one number, what networks are asked: the prior's and its students'."""
+    calls = [0]
 
-    prior: Prior
-    calls: int = field(default=0)
+    def heard(network: nn.Module, asked: tuple[Tensor, ...], said: Any) -> None:
+        if isinstance(network, UNet2DConditionModel):
+            sample = said[0]
+            calls[0] += (3 if sample.requires_grad else 1) * len(sample)
 
-    @property
-    def schedule(self) -> Any:
-        return self.prior.schedule
-
-    @property
-    def size(self) -> int:
-        return self.prior.size
-
-    @property
-    def views(self) -> int:
-        return self.prior.views
-
-    def encode(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        return self.prior.encode(x, rng)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return self.prior.decode(z)
-
-    def embed(self, prompt: Prompt) -> Embedding:
-        return self.prior.embed(prompt)
-
-    def condition(self, mix: Sequence[tuple[Embedding, Tensor]], shot: Shot) -> Condition:
-        return self.prior.condition(mix, shot)
-
-    def eps(self, z_t: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
-        self.calls += (3 if z_t.requires_grad else 1) * len(z_t) * len(conditions)
-        return self.prior.eps(z_t, t, *conditions)
+    handle = register_module_forward_hook(heard)
+    try:
+        yield calls
+    finally:
+        handle.remove()
 
 
 def priced(recipe: Recipe, budget: int, prior: Prior) -> Recipe:
     """The recipe with as many steps as the budget pays for, by a count of its first steps."""
-    counted, at = Counted(prior), list[int]()
-
-    def watch(moment: Moment) -> None:
-        at.append(counted.calls)
-
+    at: list[int] = []
     # Spread over the whole course: what a step costs may change with t.
     pilot: Any = replace(recipe, steps=PILOT)
-    with TemporaryDirectory() as folder:
+
+    def watch(moment: Moment) -> None:
+        at.append(calls[0])
+
+    with TemporaryDirectory() as folder, counted() as calls:
         try:
-            pilot.run(Run(Path(folder)), counted, [watch])
+            pilot.run(Run(Path(folder)), prior, [watch])
         except DegenerateError:
             pass  # six steps make no object; they were counted
     return replace(recipe, steps=max(round(budget / (at[PILOT - 1] / PILOT)), 1))
@@ -189,44 +190,76 @@ def beside(parts: Sequence[Surface], prompt: str) -> dict[str, float]:
     return {"distance": min(far), "saturation": excess}
 
 
-def table(result: Mapping[str, Any]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """A mean, and the 95 % of it."""
+    low, high = bootstrap(values)
+    return f"{statistics.mean(values):.3g} ({low:.3g} to {high:.3g})"
+
+
+def table(result: Result) -> str:
     """A row for each method."""
-    lines = [
-        "| method | steps | colour | geometry | Janus | diversity | saturation | distance | s |"
-    ]
-    lines.append("|" + "---|" * 9)
-    for name, row in result.items():
-        cells = [name, str(row["steps"])]
-        for kind in ("color", "geometry", "janus"):
-            values = [entry[kind] for entry in row["runs"] if entry[kind] is not None]
+    kinds = [*SHARES, *MEASURED]
+    lines = [f"| method | steps | {' | '.join(kinds)} |", "|" + "---|" * (len(kinds) + 2)]
+    for name, rows in result.items():
+        cells = [name, str(rows[0]["steps"])]
+        for kind in SHARES:
+            values = [run[kind] for row in rows for run in row["runs"] if run[kind] is not None]
             cells.append(str(figure(values) or ""))
         for kind in MEASURED:
-            values = [value for value in row[kind] if value is not None]
+            values = [value for row in rows for value in row[kind] if value is not None]
             cells.append(f"{statistics.mean(values):.3g}" if values else "")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def compare(name: str, choices: argparse.Namespace, prior: Prior, clip: Clip) -> dict[str, Any]:
-    """All objects of a method, and what is measured of them."""
-    row: dict[str, Any] = {kind: [] for kind in MEASURED}
-    runs, empty, steps = list[Path](), dict[Path, str](), 0
-    for prompt in TUNE[: choices.prompts]:
-        seeds: list[Tensor] = []
-        for seed in range(choices.seeds):
-            folder = choices.out / slug(name) / f"{slug(prompt)}-{seed}"
-            if (folder / "config.json").exists():
-                steps = cast(int, Run.open(folder).settings["steps"])
-            else:
-                steps = steps or priced(METHODS[name](prompt, seed), choices.budget, prior).steps
-            start = time.monotonic()
-            reason = made(folder, replace(METHODS[name](prompt, seed), steps=steps))
-            taken = folder / "seconds.txt"
-            if not taken.exists():
-                taken.write_text(f"{time.monotonic() - start:.1f}\n")
-            row["seconds"].append(float(taken.read_text()))
+def differences(result: Result) -> str:
+    """Each method less the first one, in points; intervals over the prompts, seeds averaged."""
+    first, *others = result
+    lines = [f"| less {first} | color | geometry |", "|---|---|---|"]
+
+    def mean(row: Mapping[str, Any], kind: str) -> float:
+        return 100 * statistics.mean(run[kind] for run in row["runs"])
+
+    for name in others:
+        pairs = list(zip(result[name], result[first], strict=True))
+        cells = [spread([mean(x, kind) - mean(y, kind) for x, y in pairs]) for kind in SHARES[:2]]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every object is made and measured with."""
+
+    out: Path
+    seeds: int
+    budget: int
+    prior: Prior
+    clip: Clip
+    judge: Judge
+    known: Result
+
+    def row(self, name: str, prompt: str) -> dict[str, Any]:
+        """All objects of a method and a prompt, and what is measured of them; or read it."""
+        path = self.out / slug(name) / f"{slug(prompt)}.json"
+        if path.exists():
+            return json.loads(path.read_text())
+        for row in self.known.get(name, ()):
+            if (row["prompt"], row["budget"], len(row["runs"])) == (
+                prompt,
+                self.budget,
+                self.seeds,
+            ):
+                return dict(row)
+        row: dict[str, Any] = {kind: [] for kind in MEASURED}
+        runs, empty, seeds = list[Path](), dict[Path, str](), list[Tensor]()
+        for seed in range(self.seeds):
+            folder = self.folder(name, prompt, seed)
+            start = time.process_time()
+            recipe: Any = replace(METHODS[name](prompt, seed), steps=self.steps(name, prompt))
+            reason = made(folder, recipe)
+            row["seconds"].append(time.process_time() - start)
             runs.append(folder)
-            print(f"{name}: {folder}", flush=True)
             if reason is not None:
                 empty[folder] = reason
                 continue
@@ -234,9 +267,24 @@ def compare(name: str, choices: argparse.Namespace, prior: Prior, clip: Clip) ->
             seeds.append(pictures(Mesh(parts))[0])
             for key, value in beside(parts, prompt).items():
                 row[key].append(value)
-        row["diversity"].append(diversity(clip, seeds))
-    judged = evaluate(runs, choices.out / f"{slug(name)}.json", baselines=False, empty=empty)
-    return {**row, "steps": steps, "runs": judged["runs"]}
+        row["diversity"].append(diversity(self.clip, seeds))
+        judged = evaluate(runs, baselines=False, judge=self.judge, empty=empty)
+        row["runs"] = [{kind: run[kind] for kind in SHARES} for run in judged["runs"]]
+        row |= {"prompt": prompt, "budget": self.budget, "steps": self.steps(name, prompt)}
+        path.write_text(json.dumps(row) + "\n")
+        return row
+
+    def folder(self, name: str, prompt: str, seed: int) -> Path:
+        return self.out / slug(name) / f"{slug(prompt)}-{seed}"
+
+    def steps(self, name: str, prompt: str) -> int:
+        """What the budget pays for: counted once for each method."""
+        path = self.out / slug(name) / "steps.txt"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            recipe: Any = priced(METHODS[name](prompt, 0), self.budget, self.prior)
+            path.write_text(f"{recipe.steps}\n")
+        return int(path.read_text())
 
 
 def strip(folder: Path, size: int = 128) -> Tensor:
@@ -255,20 +303,25 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=1000, help="calls of the prior")
+    parser.add_argument("--known", type=Path, help="a comparison.json of the same budget and seeds")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     choices = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    prior, clip = embedded(), embedded_clip()
-    result = {name: compare(name, choices, prior, clip) for name in choices.methods}
-    (choices.out / "comparison.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
-    (choices.out / "comparison.md").write_text(table(result))
-    shown = [(name, entry) for name, row in result.items() for entry in row["runs"]]
-    rows = [strip(Path(entry["paths"]["run"])) for _, entry in shown]
-    labels = [name for name, _ in shown]
-    columns = choices.seeds * min(choices.prompts, len(TUNE))
-    sheet = contact_sheet(torch.stack(rows), columns=columns, labels=labels)
+    loaded = embedded(), embedded_clip(), shipped_judge()
+    known = json.loads(choices.known.read_text()) if choices.known else {}
+    bench = Bench(choices.out, choices.seeds, choices.budget, *loaded, known)
+    result: dict[str, list[dict[str, Any]]] = {name: [] for name in choices.methods}
+    for prompt in TUNE[: choices.prompts]:
+        for name, rows in result.items():
+            rows.append(bench.row(name, prompt))
+    tables = table(result) + "\n" + differences(result)
+    (choices.out / "comparison.json").write_text(json.dumps(result) + "\n")
+    (choices.out / "comparison.md").write_text(tables)
+    cells = [strip(bench.folder(name, row["prompt"], 0)) for name in result for row in result[name]]
+    labels = [name for name, rows in result.items() for _ in rows]
+    sheet = contact_sheet(torch.stack(cells), columns=len(cells) // len(result), labels=labels)
     save_png(choices.out / "comparison.png", sheet)
-    print(table(result))
+    print(tables)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.geometry.gaussians import Gaussians
+from dreamlift.geometry.hinges import hinges
 from dreamlift.geometry.isosurface import (
     DegenerateError,
     Isosurface,
@@ -31,6 +32,7 @@ from dreamlift.geometry.isosurface import (
     looks,
 )
 from dreamlift.geometry.mesh import Surface, area, components, select, simplify, vertex_normals
+from dreamlift.geometry.smooth import umbrella
 from dreamlift.geometry.uv import Unwrapped, dilate, rasterise, unwrap
 from dreamlift.geometry.voxels import Distances, Volume, Voxels, buried, voxelise
 from dreamlift.render.distance import signed_distance
@@ -119,45 +121,53 @@ def smoothed(values: Float[Tensor, "n n n"], width: float) -> Float[Tensor, "n n
 
 
 @torch.no_grad()
-def cut_gaussians(gaussians: Gaussians, finish: Finish) -> tuple[Voxels, Isosurface]:
-    """The volume that Gaussians fill, and its surface: where half of the light no longer arrives.
+def cut_gaussians(
+    gaussians: Gaussians, finish: Finish, *, dark: float = 0.5
+) -> tuple[Voxels, Isosurface]:
+    """The volume that Gaussians fill, and its surface: where that much light no longer arrives.
 
     Not by silhouettes, as Gaussians that lie along a surface look thick from the side. Raises
     DegenerateError where nothing is half opaque.
     """
     voxels = voxelise(gaussians, finish.resolution)
-    dark = buried(voxels.dense, voxels.cell).cpu()
-    if not bool((dark > 0.5).any()):
+    lost = buried(voxels.dense, voxels.cell).cpu()
+    if not bool((lost > 0.5).any()):
         raise DegenerateError(
             "degenerate object: fog, no Gaussians hide what is behind them "
             f"({looks(voxels.dense.cpu(), voxels.cell)}). Optimise for longer, or otherwise."
         )
-    dark = smoothed(dark, GRAIN * finish.smooth / voxels.cell)
-    found = isosurface(dark, voxels.reach, level=0.5)
-    within = voxels.dense.cpu()[dark > 0.5].double()
+    lost = smoothed(lost, GRAIN * finish.smooth / voxels.cell)
+    found = isosurface(lost, voxels.reach, level=dark)
+    within = voxels.dense.cpu()[lost > 0.5].double()
     # Hollow inside as it may be: how far into its middling wall.
     wall = float(within[within > 0.1 * within.max()].median())
     return voxels, replace(found, reach=math.log(2) / max(wall, 1e-6))
 
 
 @torch.no_grad()
-def of_gaussians(gaussians: Gaussians, finish: Finish) -> tuple[Surface, Isosurface, int]:
+def of_gaussians(
+    gaussians: Gaussians, finish: Finish, *, dark: float = 0.5, even: int = 0
+) -> tuple[Surface, Isosurface, int]:
     """`extract` for Gaussians; colours are those without what depends on the direction."""
-    voxels, found = cut_gaussians(gaussians, finish)
-    return extract(voxels, finish, found)
+    voxels, found = cut_gaussians(gaussians, finish, dark=dark)
+    return extract(voxels, finish, found, even=even)
 
 
 @torch.no_grad()
 def extract(
-    volume: Volume, finish: Finish, found: Isosurface | None = None
+    volume: Volume, finish: Finish, found: Isosurface | None = None, *, even: int = 0
 ) -> tuple[Surface, Isosurface, int]:
     """The surface of a volume with a baked texture, how it was cut, and its number of charts.
 
-    `found`: where it was cut already.
+    `found`: where it was cut already. `even`: how often the cut's vertices go half of the way to
+    the mean of their neighbours.
     """
     found = found or cut(volume, finish)
     cell = 2 * float(volume.bounds.abs().max()) / (finish.resolution - 1)
-    vertices, faces = simplify(found.vertices, found.faces, finish.faces)
+    vertices, edges = found.vertices, hinges(found.faces)
+    for _ in range(even):
+        vertices = vertices + 0.5 * umbrella(vertices, edges)
+    vertices, faces = simplify(vertices, found.faces, finish.faces)
     flat = unwrap(vertices, faces, size=finish.texture)
     normals = vertex_normals(vertices, faces)[flat.source]
     vertices = vertices[flat.source]

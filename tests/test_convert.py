@@ -243,6 +243,28 @@ def test_gaussians_have_their_own_colours_on_their_mesh() -> None:
     assert float((seen - expected)[clear].abs().mean()) < 0.01
 
 
+def test_a_surface_is_evened_out_as_often_as_asked() -> None:
+    """A sphere of Gaussians that stray from it is lumpy; evened out, its radius is more of one
+    length, for little of its volume."""
+    cloud = from_mesh([shape("sphere")], 6000, rng(1))
+    astray = cloud.means + 0.02 * torch.randn(cloud.means.shape, generator=rng(2))
+
+    def sphere(even: int) -> tuple[float, float]:
+        found, _, _ = of_gaussians(replace(cloud, means=astray), FINISH, even=even)
+        radius = (found.vertices - turned(torch.zeros(1, 3))).norm(dim=-1)
+        return float(radius.std() / radius.mean()), float(radius.mean())
+
+    (rough, far), (smooth, near) = sphere(0), sphere(40)
+    assert smooth < 0.6 * rough
+    assert 0.97 < near / far < 1
+
+
+def test_what_hides_less_lies_further_out() -> None:
+    cloud = from_mesh([shape("sphere")], 6000, rng(1))
+    (_, half), (_, third) = (cut_gaussians(cloud, FINISH, dark=share) for share in (0.5, 0.35))
+    assert half.vertices.norm(dim=-1).mean() < third.vertices.norm(dim=-1).mean()
+
+
 def test_fog_of_gaussians_is_no_mesh() -> None:
     with pytest.raises(DegenerateError, match="fog, no Gaussians hide what is behind"):
         cut_gaussians(single(0.3, [0.5] * 3, [0.0] * 3), FINISH)

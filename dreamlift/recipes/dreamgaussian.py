@@ -71,8 +71,12 @@ class DreamGaussian:
     """Of that ball, world units."""
     push: float = 0.02
     """Mean gradient of a Gaussian's centre, half a picture being 1, from which it becomes two."""
-    smooth: float = 0.125
-    """Of the cut (convert.Finish): in world units, blurs over 0.4 of it. Less leaves lumps."""
+    dark: float = 0.35
+    """The share of the light that no longer arrives where the cloud is cut: below half, for what
+    evening out takes from corners and from what is thin."""
+    even: int = 40
+    """Times that the cut is evened out, each vertex half of the way to its neighbours' mean. Less
+    leaves lumps."""
     entropy: float = 2.0
     """Weight, at the end, of the penalty on half-transparent pixels."""
     lr_texture: float = 0.05
@@ -101,7 +105,7 @@ class DreamGaussian:
     def mesh(self, cloud: Cloud) -> PliableMesh:
         """The surface of the cloud, with its colours."""
         with torch.no_grad():
-            surface, _, _ = of_gaussians(cloud.gaussians(), replace(DRAFT, smooth=self.smooth))
+            surface, _, _ = of_gaussians(cloud.gaussians(), DRAFT, dark=self.dark, even=self.even)
         return PliableMesh(surface)
 
     def made(self, run: Run) -> PliableMesh:
