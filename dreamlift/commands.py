@@ -164,6 +164,8 @@ class Train:
     """tower, text-to-image, whole, clip or judge."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Stop after this long, to be continued; by default at the last step."""
+    stop_after: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 1.0
+    """Stop after that share of the steps, to be continued: the beginning of the same training."""
     steps: Number = None
     """Where the training ends; by default the recipe's own."""
     seed: int = 0
@@ -172,11 +174,13 @@ class Train:
     """Where to train; by default runs/train/NAME."""
 
     def run(self) -> int:
+        from dreamlift.learn.loop import Stop
         from dreamlift.learn.train import train
 
         out = self.out or Path("runs/train") / self.name
         try:
-            train(self.name, out, minutes=self.minutes, steps=self.steps, seed=self.seed)
+            stop = Stop(self.minutes, self.stop_after)
+            train(self.name, out, stop=stop, steps=self.steps, seed=self.seed)
         except KeyboardInterrupt:
             said = "Interrupted; the training is saved, and the same command continues it."
             raise KeyboardInterrupt(said) from None

@@ -14,6 +14,7 @@ from tiny_prior import load_oracle, save_words
 
 from dreamlift.cli import main
 from dreamlift.export import FILES
+from dreamlift.learn.loop import Stop
 from dreamlift.priors.source import Source
 from dreamlift.run import Run
 
@@ -325,18 +326,18 @@ def test_train_knows_its_trainings_and_says_how_to_continue(
     )
     assert dreamlift("train", "tower", "--steps", "0").code == 2
 
-    def press(name: str, folder: Path, *, minutes: float, steps: int | None, seed: int) -> None:
-        assert (name, folder, minutes, steps, seed) == (
+    def press(name: str, folder: Path, *, stop: Stop, steps: int | None, seed: int) -> None:
+        assert (name, folder, stop, steps, seed) == (
             "tower",
             Path("runs/train/tower"),
-            1.5,
+            Stop(1.5, 0.02),
             2,
             0,
         )
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dreamlift.learn.train.train", press)
-    ended = dreamlift("train", "tower", "--minutes", "1.5", "--steps", "2")
+    ended = dreamlift("train", "tower", "--minutes", "1.5", "--stop-after", "0.02", "--steps", "2")
     assert ended.code == 130
     assert ended.err == (
         "\ndreamlift: Interrupted; the training is saved, and the same command continues it.\n"

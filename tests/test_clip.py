@@ -11,6 +11,7 @@ from learned import any_held
 from dreamlift.grammar import Graph, parse
 from dreamlift.learn import clip as learning
 from dreamlift.learn.clip import contrast, excludes, negatives, quiz
+from dreamlift.learn.loop import Stop
 from dreamlift.learn.pictures import Pool
 from dreamlift.prior import Aligner
 from dreamlift.priors.clip import WEIGHTS, Clip, ClipShape, load_clip
@@ -210,7 +211,7 @@ def test_a_training_leaves_a_clip_and_goes_on_as_if_it_had_not_stopped(
     recipe = learning.Recipe(steps=3, batch=3, pool=4, per_step=4, hard=1)
     for folder, pieces in (("a", (0.0, None)), ("b", (None,))):
         for minutes in pieces:
-            learning.train(tmp_path / folder, tmp_path / "tower", recipe, minutes=minutes)
+            learning.train(tmp_path / folder, tmp_path / "tower", recipe, stop=Stop(minutes))
     one, other = (load_clip(tmp_path / f / "clip", tower()) for f in "ab")
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)

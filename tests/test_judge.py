@@ -13,6 +13,7 @@ from dreamlift.grammar import parse
 from dreamlift.learn import judge as judging
 from dreamlift.learn.exam import Reading, any_graph, asked, exam, marks
 from dreamlift.learn.judge import Judge, JudgeShape, load_judge
+from dreamlift.learn.loop import Stop
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.slots import (
     BINS,
@@ -318,7 +319,7 @@ def test_a_training_leaves_a_judge_and_goes_on_as_if_it_had_not_stopped(
 
     monkeypatch.setattr(judging, "JudgeShape", shape)
     recipe = judging.Recipe(steps=3, batch=2, pool=4, per_step=4, side=64)
-    judging.train(tmp_path / "a", recipe, minutes=0.0)
+    judging.train(tmp_path / "a", recipe, stop=Stop(0.0))
     judging.train(tmp_path / "a", recipe)
     judging.train(tmp_path / "b", recipe)
     one, other = (load_judge(tmp_path / f / "judge") for f in "ab")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamlift.learn.loop import Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 
 
 def network() -> nn.Module:
@@ -19,10 +19,8 @@ def network() -> nn.Module:
     return net
 
 
-def training(folder: Path, steps: int = 12, minutes: float | None = None) -> Training:
-    return Training(
-        network(), folder, steps, lr=0.05, warmup=3, ema=0.9, log_every=4, minutes=minutes
-    )
+def training(folder: Path, steps: int = 12, stop: Stop = LAST) -> Training:
+    return Training(network(), folder, steps, lr=0.05, warmup=3, ema=0.9, log_every=4, stop=stop)
 
 
 class Noisy:
@@ -132,7 +130,7 @@ def torch_names(path: Path) -> list[str]:
 
 
 def test_minutes_stop_it_resumably_and_steps_end_it(tmp_path: Path) -> None:
-    of = training(tmp_path, minutes=0.0)
+    of = training(tmp_path, stop=Stop(0.0))
     of.run(Noisy(of))
     assert of.step == 1
     again = training(tmp_path)
@@ -142,6 +140,24 @@ def test_minutes_stop_it_resumably_and_steps_end_it(tmp_path: Path) -> None:
     done = training(tmp_path)
     done.run(Noisy(done))
     assert done.step == 12
+
+
+def test_a_share_of_the_steps_is_the_beginning_of_them_all(tmp_path: Path) -> None:
+    """The learning rate does not hurry: what is logged is logged of the whole training too."""
+
+    def log(name: str) -> list[dict[str, float]]:
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+    whole = training(tmp_path / "a")
+    whole.run(Noisy(whole))
+    part = training(tmp_path / "b", stop=Stop(share=0.6))
+    part.run(Noisy(part))
+    assert part.step == 8  # 7.2 of the 12, rounded up
+    assert log("b") == log("a")[:2]
+    again = training(tmp_path / "b")
+    again.run(Noisy(again))
+    assert log("b") == log("a")
 
 
 def test_it_logs_means_and_watches_the_average(tmp_path: Path) -> None:

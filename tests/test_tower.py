@@ -8,6 +8,7 @@ import torch
 
 from dreamlift.grammar import parse
 from dreamlift.learn import tower
+from dreamlift.learn.loop import Stop
 from dreamlift.learn.tower import SLOTS, Reader, sentences, truth
 from dreamlift.priors.text import TextTower, TowerShape, batch, load_tower
 from dreamlift.words import CONTEXT, IDS, PAD, VIEWS
@@ -101,7 +102,7 @@ def test_a_training_leaves_a_tower_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tower, "TowerShape", lambda: SMALL)
-    tower.train(tmp_path, steps=3, size=4, seed=5, minutes=0.0)
+    tower.train(tmp_path, steps=3, size=4, seed=5, stop=Stop(0.0))
     assert load_tower(tmp_path / "tower").shape == SMALL
     tower.train(tmp_path, steps=3, size=4, seed=5)
     whole = tmp_path / "whole"

@@ -1,5 +1,6 @@
 """Trainings by name: the right one is called, in a folder of its own."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from dreamlift.errors import BadInput
 from dreamlift.learn import clip, denoiser, judge, tower
 from dreamlift.learn import train as dispatch
+from dreamlift.learn.loop import Stop
 from dreamlift.learn.train import NAMES, train
 
 
@@ -30,10 +32,10 @@ def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
     (language / "config.json").write_text("{}")
     for name in NAMES:
         folder = tmp_path / ("language" if name == "tower" else name)
-        train(name, folder, minutes=2.0, steps=5, seed=3)
+        train(name, folder, stop=Stop(2.0), steps=5, seed=3)
     assert [name for name, _, _ in called] == ["tower", "denoiser", "denoiser", "clip", "judge"]
-    assert all(options["minutes"] == 2.0 for _, _, options in called)
-    assert called[0][2] == {"steps": 5, "seed": 3, "minutes": 2.0}
+    assert all(options["stop"] == Stop(2.0) for _, _, options in called)
+    assert called[0][2] == {"steps": 5, "seed": 3, "stop": Stop(2.0)}
     assert called[1][1] == (tmp_path / "text-to-image", language, denoiser.Recipe(steps=5, seed=3))
     whole = replace(denoiser.WHOLE, steps=5, seed=3)
     assert called[2][1] == (tmp_path / "whole", language, whole)
@@ -44,7 +46,7 @@ def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
 
 def test_the_recipes_own_steps_are_the_default(tmp_path: Path, called: list[Any]) -> None:
     train("judge", tmp_path / "j", seed=0)
-    assert called[0][1][1] == judge.Recipe() and called[0][2] == {"minutes": None}
+    assert called[0][1][1] == judge.Recipe() and called[0][2] == {"stop": Stop()}
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -52,11 +54,14 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
         train("text-to-imgae", tmp_path, seed=0)
     with pytest.raises(BadInput, match="at least one step, not 0"):
         train("judge", tmp_path, steps=0, seed=0)
+    for share in (0.0, 1.5, math.nan):
+        with pytest.raises(BadInput, match=f"above 0 and at most 1, not {share:g}"):
+            train("judge", tmp_path, stop=Stop(share=share), seed=0)
 
 
 def test_a_folder_belongs_to_one_training(tmp_path: Path, called: list[Any]) -> None:
     train("judge", tmp_path / "j", seed=1)
-    train("judge", tmp_path / "j", seed=1, minutes=3.0)
+    train("judge", tmp_path / "j", seed=1, stop=Stop(3.0))
     assert len(called) == 2
     for name, seed in (("judge", 2), ("tower", 1)):
         with pytest.raises(BadInput, match="holds another training"):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dreamlift.grammar import Graph, Thing
 from dreamlift.learn.convolution import hasten
-from dreamlift.learn.loop import Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.phrases import colourless, phrase
 from dreamlift.priors.clip import Clip, ClipShape
@@ -141,9 +141,7 @@ def contrast(
     return loss / 2, (scores.argmax(1) == truth).float().mean()
 
 
-def train(
-    folder: Path, tower: Path, recipe: Recipe | None = None, *, minutes: float | None = None
-) -> None:
+def train(folder: Path, tower: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> None:
     """Train in `folder` on the tower of folder `tower`; leaves folder/clip. Resumes."""
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
@@ -152,7 +150,7 @@ def train(
     if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(clip)
     training = Training(
-        clip, folder, recipe.steps, lr=recipe.lr, warmup=100, ema=recipe.ema, minutes=minutes
+        clip, folder, recipe.steps, lr=recipe.lr, warmup=100, ema=recipe.ema, stop=stop
     )
     pool = Pool(
         recipe.pool, seed=recipe.seed, views=Views(), first=training.step,

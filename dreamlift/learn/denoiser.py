@@ -26,7 +26,7 @@ from dreamlift.grammar import owners
 from dreamlift.learn.binding import PROMPTS, binding
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
-from dreamlift.learn.loop import Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.phrases import phrase
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
@@ -235,9 +235,7 @@ WIDE_SHEET = (
 """The same of the whole toybox."""
 
 
-def train(
-    folder: Path, tower: Path, recipe: Recipe | None = None, *, minutes: float | None = None
-) -> None:
+def train(folder: Path, tower: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> None:
     """Train in `folder` with the tower of folder `tower`; leaves folder/RECIPE.SHIPS. Resumes."""
     recipe = recipe or Recipe()
     first = recipe.world == "first"
@@ -252,7 +250,7 @@ def train(
         begun = load_file(recipe.begin / "unet" / "diffusion_pytorch_model.safetensors")
         network.load_state_dict({k: v.float() for k, v in begun.items()})
     training = Training(
-        network, folder, recipe.steps, lr=recipe.lr, warmup=500, ema=recipe.ema, minutes=minutes
+        network, folder, recipe.steps, lr=recipe.lr, warmup=500, ema=recipe.ema, stop=stop
     )
     pool = Pool(
         recipe.pool,

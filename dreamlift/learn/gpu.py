@@ -25,6 +25,7 @@ from safetensors import safe_open
 
 from dreamlift.errors import BadInput
 from dreamlift.learn import clip, denoiser, judge, parcels, tower
+from dreamlift.learn.loop import Stop
 
 What: TypeAlias = Literal["tower", "denoiser", "judge", "clip"]
 NAMES: tuple[What, ...] = ("tower", "denoiser", "judge", "clip")
@@ -77,18 +78,19 @@ def finished(folder: Path) -> bool:
 
 def piece(what: What, work: Path, sizes: Sizes, minutes: float) -> bool:
     """Train one model for so long; whether it is finished."""
+    stop = Stop(minutes)
     folder, language = work / what, work / "tower" / "tower"
     steps, batch = sizes.tower
     trainings: dict[What, tuple[int, Callable[[], None]]] = {
-        "tower": (steps, lambda: tower.train(folder, steps=steps, size=batch, minutes=minutes)),
+        "tower": (steps, lambda: tower.train(folder, steps=steps, size=batch, stop=stop)),
         "denoiser": (
             sizes.denoiser.steps,
-            lambda: denoiser.train(folder, language, sizes.denoiser, minutes=minutes),
+            lambda: denoiser.train(folder, language, sizes.denoiser, stop=stop),
         ),
-        "judge": (sizes.judge.steps, lambda: judge.train(folder, sizes.judge, minutes=minutes)),
+        "judge": (sizes.judge.steps, lambda: judge.train(folder, sizes.judge, stop=stop)),
         "clip": (
             sizes.clip.steps,
-            lambda: clip.train(folder, language, sizes.clip, minutes=minutes),
+            lambda: clip.train(folder, language, sizes.clip, stop=stop),
         ),
     }
     if what in ("denoiser", "clip") and not finished(work / "tower"):

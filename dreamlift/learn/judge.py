@@ -22,7 +22,7 @@ from dreamlift.grammar import parse
 from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, asked, exam, marks
-from dreamlift.learn.loop import Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WEAVES, indicator
@@ -215,7 +215,7 @@ class Recipe:
     """A folder of a judge to begin with; None: from noise."""
 
 
-def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None = None) -> None:
+def train(folder: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> None:
     """Train in `folder`; leaves folder/judge. Resumes what is there."""
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
@@ -230,7 +230,7 @@ def train(folder: Path, recipe: Recipe | None = None, *, minutes: float | None =
     if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(judge)
     training = Training(
-        judge, folder, recipe.steps, lr=recipe.lr, warmup=50, ema=recipe.ema, minutes=minutes
+        judge, folder, recipe.steps, lr=recipe.lr, warmup=50, ema=recipe.ema, stop=stop
     )
 
     def pool(capacity: int, seed: int, first: int) -> Pool:

@@ -22,6 +22,19 @@ from torch import Tensor, nn
 from dreamlift import memory
 
 
+@dataclass(frozen=True)
+class Stop:
+    """Where a training stops, to be continued: what comes first of these."""
+
+    minutes: float | None = None
+    share: float = 1.0
+    """Of the steps; the schedule is that of the whole training."""
+
+
+LAST = Stop()
+"""At the last step."""
+
+
 @dataclass
 class Training:
     """One training of one network; its state lives in `folder`."""
@@ -35,8 +48,7 @@ class Training:
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 1.0
-    minutes: float | None = None
-    """Stop (resumably) after this long."""
+    stop: Stop = LAST
     save_every: float = 120.0
     """Seconds between checkpoints."""
     log_every: int = 50
@@ -97,12 +109,13 @@ class Training:
         watch: Callable[[int], dict[str, float]] | None = None,
         watch_every: int = 1000,
     ) -> None:
-        """Train to the last step, the last minute, or Ctrl-C; saves when it stops."""
+        """Train to the last step, to where it is to stop, or Ctrl-C; saves when it stops."""
         start = saved = time.monotonic()
+        last = min(self.steps, math.ceil(self.stop.share * self.steps))
         sums: dict[str, float] = {}
         count, first = 0, self.step
         try:
-            while self.step < self.steps:
+            while self.step < last:
                 value, said = loss(self.step)
                 said = {"loss": self.update(value), **said}
                 if not math.isfinite(said["loss"]):
@@ -112,7 +125,7 @@ class Training:
                     )
                 sums = {k: sums.get(k, 0.0) + v for k, v in said.items()}
                 count += 1
-                if self.step % self.log_every == 0 or self.step == self.steps:
+                if self.step % self.log_every == 0 or self.step == last:
                     seconds = time.monotonic() - start
                     means = {k: v / count for k, v in sums.items()}
                     self.log(seconds=seconds, lr=self.rate(), **means)
@@ -125,16 +138,16 @@ class Training:
                 if now - saved > self.save_every:
                     self.save()
                     saved = now
-                if self.minutes is not None and now - start > 60 * self.minutes:
+                if self.stop.minutes is not None and now - start > 60 * self.stop.minutes:
                     break
         finally:
             self.save()
 
     def _progress(self, seconds: float, done: int, means: dict[str, float]) -> None:
         rate = done / max(seconds, 1e-9)
-        left = (self.steps - self.step) / max(rate, 1e-9)
-        if self.minutes is not None:
-            left = min(left, 60 * self.minutes - seconds)
+        left = (self.stop.share * self.steps - self.step) / max(rate, 1e-9)
+        if self.stop.minutes is not None:
+            left = min(left, 60 * self.stop.minutes - seconds)
         said = "  ".join(f"{k} {v:.4f}" for k, v in means.items())
         line = f"{self.folder.name} {self.step}/{self.steps}  {said}  {rate:.2f}/s"
         print(f"{line}  {max(left, 0) / 60:.0f} min left", file=sys.stderr, flush=True)

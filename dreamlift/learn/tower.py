@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.grammar import Graph, owners
-from dreamlift.learn.loop import Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.phrases import phrase
 from dreamlift.priors.text import TextTower, TowerShape, batch
 from dreamlift.toybox.captions import picture_graph, text_graph
@@ -103,13 +103,13 @@ class Reader(nn.Module):
 
 
 def train(
-    folder: Path, *, steps: int = 3000, size: int = 256, seed: int = 0, minutes: float | None = None
+    folder: Path, *, steps: int = 3000, size: int = 256, seed: int = 0, stop: Stop = LAST
 ) -> None:
     """Train a tower in `folder` and leave its weights in folder/tower. Resumes what is there."""
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reader = Reader(TowerShape()).to(device)
-    training = Training(reader, folder, steps, lr=1e-3, warmup=200, ema=0.995, minutes=minutes)
+    training = Training(reader, folder, steps, lr=1e-3, warmup=200, ema=0.995, stop=stop)
     dtype = native_dtype(device)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:

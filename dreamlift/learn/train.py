@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from dreamlift.errors import BadInput
+from dreamlift.learn.loop import LAST, Stop
 
 NAMES = ("tower", "text-to-image", "whole", "clip", "judge")
 SHIPPED_TOWER = Path(__file__).parents[1] / "weights" / "text-to-image" / "tower"
 
 
 def train(
-    name: str, folder: Path, *, minutes: float | None = None, steps: int | None = None, seed: int
+    name: str, folder: Path, *, stop: Stop = LAST, steps: int | None = None, seed: int
 ) -> None:
-    """Train one of NAMES in `folder`, to `steps` or for `minutes`; the same again goes on.
+    """Train one of NAMES in `folder`, to `steps` or where it is to stop; the same again goes on.
 
     Weights, ready to load, are left in folder/NAME. Raises BadInput for another name, for a folder
     of another training, and where the tower is missing that the others but judge stand on.
@@ -26,29 +27,34 @@ def train(
         )
     if steps is not None and steps < 1:
         raise BadInput(f"A training needs at least one step, not {steps}.")
+    if not 0 < stop.share <= 1:
+        raise BadInput(
+            "A training stops after a share of its steps that is above 0 and at most 1, not "
+            f"{stop.share:g}. Say --stop-after 0.02, for the first fiftieth."
+        )
     language = None if name in ("tower", "judge") else tower_beside(folder)
     _claim(folder, {"training": name, "seed": seed})
     if name == "tower":
         from dreamlift.learn import tower
 
-        tower.train(folder, steps=steps or 800, seed=seed, minutes=minutes)
+        tower.train(folder, steps=steps or 800, seed=seed, stop=stop)
     elif name == "judge":
         from dreamlift.learn import judge
 
         recipe = judge.Recipe(seed=judge.Recipe.seed + seed)
-        judge.train(folder, replace(recipe, steps=steps or recipe.steps), minutes=minutes)
+        judge.train(folder, replace(recipe, steps=steps or recipe.steps), stop=stop)
     elif name == "clip" and language is not None:
         from dreamlift.learn import clip
 
         recipe = clip.Recipe(seed=clip.Recipe.seed + seed)
         recipe = replace(recipe, steps=steps or recipe.steps)
-        clip.train(folder, language, recipe, minutes=minutes)
+        clip.train(folder, language, recipe, stop=stop)
     elif language is not None:
         from dreamlift.learn import denoiser
 
         recipe = denoiser.WHOLE if name == "whole" else denoiser.Recipe()
         recipe = replace(recipe, seed=seed, steps=steps or recipe.steps)
-        denoiser.train(folder, language, recipe, minutes=minutes)
+        denoiser.train(folder, language, recipe, stop=stop)
 
 
 def tower_beside(folder: Path) -> Path:
