@@ -2,12 +2,15 @@
 
 import json
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 
 from dreamlift.errors import BadInput
 from dreamlift.grammar import parse
+from dreamlift.learn.loop import Stop
+from dreamlift.learn.train import train
 from dreamlift.phrases import phrase
 from dreamlift.priors.embedded import UNTAUGHT, WEIGHTS, embedded
 from dreamlift.priors.homes import WHOLE, located
@@ -69,3 +72,19 @@ def test_words_that_the_tower_was_never_taught_are_said_plainly() -> None:
 def test_it_hears_by_the_first_priors_tower() -> None:
     text = "a red cube on top of a blue ball"
     assert torch.equal(whole().text(text)["tokens"], embedded(folder=WEIGHTS).text(text)["tokens"])
+
+
+@pytest.mark.slow
+def test_the_recorded_command_begins_as_the_log_of_the_weights_does(tmp_path: Path) -> None:
+    """Two minutes of one core. Not bit for bit: the captions of a few words have changed since, and
+    other machines multiply matrices in another order."""
+    train("whole", tmp_path / "whole", stop=Stop(share=0.02), seed=0)
+    logged, again = (
+        [json.loads(line) for line in path.read_text().splitlines()]
+        for path in (WHOLE / "curve.jsonl", tmp_path / "whole" / "metrics.jsonl")
+    )
+    for one, other in zip(logged[:2], again[:2], strict=True):
+        assert one["step"] == other["step"]
+        for kind in ("loss", "mse", "ground"):
+            assert other[kind] == pytest.approx(one[kind], rel=0.03)
+    assert again[2]["step"] == 106
