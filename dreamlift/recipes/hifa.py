@@ -29,7 +29,7 @@ from dreamlift.recipes.followers import Follower
 class HiFA(Follower):
     """The numbers of a run. The defaults are the `draft` for the embedded prior."""
 
-    scale: float = 7.5
+    scale: float = 3.0
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
     denoise: int = 4
     """Steps of each reconstruction."""
@@ -37,12 +37,13 @@ class HiFA(Follower):
     """Weight of the pictures beside that of the prior's space."""
     t_first: float = 0.98
     """Noise level of the first step."""
-    t_last: float = 0.3
-    """Noise level of the last step."""
+    t_last: float = 0.6
+    """Noise level of the last step (.3 in the paper). From less noise a dark picture comes back as
+    dark, or darker."""
 
     def paper(self) -> "HiFA":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=10_000, scale=100.0)
+        return replace(self, steps=10_000, scale=100.0, t_last=0.3)
 
     def guidance(self, prior: Prior) -> Guidance:
         """What the prior says of a picture."""

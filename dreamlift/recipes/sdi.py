@@ -27,20 +27,23 @@ from dreamlift.recipes.followers import Follower
 class SDI(Follower):
     """The numbers of a run. The defaults are the `draft` for the embedded prior."""
 
-    scale: float = 8.5
-    """Classifier-free guidance scale; 1 is no guidance."""
-    inversion: float = 6.5
-    """Guidance away from the prompt on the way up; with the scale's own there, nothing is found."""
+    scale: float = 3.0
+    """Classifier-free guidance scale; 1 is no guidance (8.5 in the paper, as we count)."""
+    inversion: float = 1.0
+    """Guidance away from the prompt on the way up (6.5 in the paper); with the scale's own there,
+    nothing is found."""
     walk: int = 10
     """Steps of the inversion, from t = 0 to t = 1."""
     t_first: float = 0.9
     """Noise level of the first step (.98 in the paper)."""
-    t_last: float = 0.2
-    """Noise level of the last step."""
+    t_last: float = 0.6
+    """Noise level of the last step (.2 in the paper). From less noise a dark picture comes back as
+    dark, or darker."""
 
     def paper(self) -> "SDI":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=10_000, t_first=0.98)
+        more = replace(self, steps=10_000, scale=8.5, inversion=6.5)
+        return replace(more, t_first=0.98, t_last=0.2)
 
     def guidance(self, prior: Prior) -> Guidance:
         """What the prior says of a picture."""
