@@ -8,7 +8,8 @@
                      texels <- Adam(texels, |x - what came of it|^2)                  (Sec. 3.3)
 
                     paper                                       here, for the embedded prior
-    CFG scale       100                                         `scale`, clean sample clamped
+    CFG scale       100                                         `scale`, clean sample clamped;
+                                                                `scale_texture`
     w(t)            sigma_t^2; then 1                           the same
     t               1 - i / N in [.02, .98]; then .2 to .05     the same, in `t_range`; `t_texture`
     cameras         elevation -30 to 30, radius 2.5             views.Views
@@ -59,6 +60,9 @@ class DreamGaussian:
     """Views per step."""
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
+    scale_texture: float = 1.0
+    """The same of the texture (100 in the paper's code). More of it dulls the colours that are
+    there."""
     t_range: tuple[float, float] = (0.02, 0.98)
     """What the noise level, which falls from 1 to 0, is clipped to."""
     t_texture: tuple[float, float] = (0.05, 0.2)
@@ -94,7 +98,8 @@ class DreamGaussian:
 
     def paper(self) -> "DreamGaussian":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=500, scale=100.0, denoising=10, size=512, texture_size=512)
+        more = replace(self, scale=100.0, scale_texture=100.0, size=512, texture_size=512)
+        return replace(more, steps=500, denoising=10)
 
     def cloud(self) -> Cloud:
         """The Gaussians before the first step."""
@@ -122,8 +127,8 @@ class DreamGaussian:
     ) -> PliableMesh:
         """Make the cloud and then the mesh, or load what the run has of them."""
         cloud = self.cloud().to(device)
-        y = about(prior, self.prompt)
-        score = cfg(prior, y, Sentence(prior, self.negative, negative=True), self.scale, clamp=1.0)
+        y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
+        score = cfg(prior, y, null, self.scale, clamp=1.0)
         sds = SDS(score, falling(1.0, 0.0, limits=self.t_range))
 
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)
@@ -131,6 +136,7 @@ class DreamGaussian:
         fit(stage, run / CLOUD, observers)
 
         mesh = self.mesh(cloud).to(device)
+        score = cfg(prior, y, null, self.scale_texture, clamp=1.0)
         refined = Reconstruct(score, self.denoising, falling(*reversed(self.t_texture)))
 
         def refine(view: Rendering[Raster], shot: Shot, step: Step) -> Terms:
