@@ -18,7 +18,7 @@ LAYERS = tuple(
         "cameras lights",
         "scene prior views captures posed photographs render",
         "scenes priors guidance toybox run likeness metrics",
-        "fit split observers strips detectors remedies edit generators learn convert export",
+        "fit split observers strips detectors remedies edit generators learn convert films export",
         "distil",
         "recipes",
         "cli api asked offers commands playground showing pilots data doctor embed within "
@@ -47,6 +47,7 @@ NEIGHBOURS = {
     ("remedies", "detectors"),
     ("remedies", "fit"),
     ("export", "convert"),
+    ("export", "films"),
     ("cli", "api"),
     ("cli", "batch"),
     ("cli", "commands"),
@@ -288,7 +289,7 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"convert": 2000, "io.meshes": 750}
+FURTHER = {"convert.finish": 1500, "io.meshes": 750}
 """Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
 becomes one; and other people's mesh files, to be read."""
 

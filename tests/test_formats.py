@@ -16,18 +16,10 @@ from plyfile import PlyData
 from torch import Tensor
 
 from dreamlift.cameras import orbit
+from dreamlift.convert.finish import Finish
 from dreamlift.errors import BadInput
-from dreamlift.export import (
-    FILES,
-    Asset,
-    Finish,
-    bring_out,
-    export,
-    format_of,
-    pictures,
-    stage,
-    write,
-)
+from dreamlift.export import FILES, Asset, bring_out, export, format_of, stage, write
+from dreamlift.films import pictures
 from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Material, Surface, tangents, vertex_normals

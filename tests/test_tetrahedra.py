@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dreamlift.cameras import orbit
-from dreamlift.convert import Finish
+from dreamlift.convert.finish import Finish
 from dreamlift.export import bring_out
 from dreamlift.geometry.mesh import components, pieces, volumes
 from dreamlift.lights import Light

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from dreamlift.convert import DRAFT, volume_distances
+from dreamlift.convert.finish import DRAFT
+from dreamlift.convert.volume_to_sdf import volume_distances
 from dreamlift.fit import Stage, Terms
 from dreamlift.geometry.smooth import normal_consistency
 from dreamlift.guidance import Guidance

@@ -1,9 +1,13 @@
-"""Fields of signed distances that follow a guidance: DreamFusion's loop, and the eikonal loss."""
+"""Fields of signed distances that follow a guidance: DreamFusion's loop, and the eikonal loss; and
+the meshes that are in them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
+from dreamlift.convert.finish import DRAFT
+from dreamlift.convert.volume_to_mesh import extract
 from dreamlift.fit import Stage, Terms
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.eikonal import eikonal
@@ -11,11 +15,20 @@ from dreamlift.guidance.regularizers import entropy
 from dreamlift.prior import Prior
 from dreamlift.render.volume import BALL, RayIntegrals
 from dreamlift.scene import Rendering, Shot
+from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.sdf import SDF
 from dreamlift.step import Step, exponential, linear
 
 POINTS = 16384
 """Points of the ball's box where a step looks at the slope of the distance."""
+
+
+def mesh_of(scene: SDF) -> PliableMesh:
+    """The surface of a field, with its colours as a texture of 256 texels a side.
+
+    Raises DegenerateError where the field holds no object.
+    """
+    return PliableMesh(extract(scene, replace(DRAFT, texture=256))[0])
 
 
 def sdf_stage(

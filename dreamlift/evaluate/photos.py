@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, look_at, spherical, tour
-from dreamlift.export import Finish, export
+from dreamlift.convert.finish import Finish
+from dreamlift.export import export
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic

@@ -134,6 +134,13 @@ def soften(
     return -(-opacity[0, 0].clamp(0, 1 - 1e-6)).log1p() / depth
 
 
+def smoothed(values: Float[Tensor, "n n n"], width: float) -> Float[Tensor, "n n n"]:
+    """Blurred by a Gaussian of a standard deviation in cells."""
+    from scipy.ndimage import gaussian_filter
+
+    return torch.from_numpy(gaussian_filter(values.numpy(), width))
+
+
 def looks(density: Float[Tensor, "n n n"], cell: float) -> str:
     """What a density looks like, for error messages."""
     opaque = 1 - math.exp(-float(diagonal_rays(density, cell)[0].max()))
