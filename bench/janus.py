@@ -44,7 +44,7 @@ from dreamlift.run import Run, slug
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.mesh import Mesh
-from dreamlift.words import untextured
+from dreamlift.untextured import untextured
 
 PROMPTS = (
     "a green frog",

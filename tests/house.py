@@ -14,7 +14,8 @@ from pathlib import Path
 LAYERS = tuple(
     set(names.split())
     for names in (
-        "errors step memory diffusion schedules grammar words phrases geometry io weights",
+        "errors step memory diffusion schedules grammar words untextured phrases geometry io "
+        "weights",
         "cameras lights",
         "scene prior views captures posed photographs render",
         "scenes priors guidance toybox run likeness metrics",
@@ -31,6 +32,7 @@ NEIGHBOURS = {
     ("io", "errors"),
     ("io", "geometry"),
     ("words", "errors"),
+    ("words", "untextured"),
     ("grammar", "words"),
     ("phrases", "grammar"),
     ("phrases", "words"),
