@@ -9,7 +9,7 @@
     DMTet     -> mesh       tetrahedra_to_mesh.textured
     mesh      -> Gaussians  geometry.surfels.from_mesh
     mesh      -> SDF        mesh_to_sdf.distances            of any points, render/distance.py
-    SDF       -> mesh       sdf_to_mesh.zero_level           and geometry.tets.marching_tets,
+    SDF       -> mesh       sdf_to_mesh                      and geometry.tets.marching_tets,
                                                              differentiably
     volume    -> SDF        volume_to_sdf.volume_distances   extract's surface, measured
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import torch
 
+from dreamlift.convert.bake import baked
 from dreamlift.convert.finish import DRAFT
-from dreamlift.convert.volume_to_mesh import extract
+from dreamlift.convert.sdf_to_mesh import cut_distances
 from dreamlift.fit import Stage, Terms
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.eikonal import eikonal
@@ -28,7 +29,9 @@ def mesh_of(scene: SDF) -> PliableMesh:
 
     Raises DegenerateError where the field holds no object.
     """
-    return PliableMesh(extract(scene, replace(DRAFT, texture=256))[0])
+    finish = replace(DRAFT, texture=256)
+    surface, _ = baked(scene, finish, cut_distances(scene, finish))
+    return PliableMesh(surface)
 
 
 def sdf_stage(
