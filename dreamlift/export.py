@@ -29,7 +29,9 @@ from dreamlift.convert.volume_to_mesh import extract
 from dreamlift.errors import BadInput
 from dreamlift.films import film, sheet
 from dreamlift.geometry.isosurface import DegenerateError
-from dreamlift.geometry.mesh import Surface, bounds, pieces
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.pieces import pieces
+from dreamlift.geometry.placement import bounds
 from dreamlift.geometry.volume import Volume
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import save_png

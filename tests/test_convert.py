@@ -21,7 +21,8 @@ from dreamlift.convert.sdf_to_mesh import zero_level
 from dreamlift.convert.volume_to_sdf import volume_distances
 from dreamlift.geometry.gaussians import Gaussians, base_colors, harmonics_of, rotations
 from dreamlift.geometry.isosurface import DegenerateError, grid_points
-from dreamlift.geometry.mesh import Surface, is_closed, volumes
+from dreamlift.geometry.mesh import Surface, volumes
+from dreamlift.geometry.pieces import is_closed
 from dreamlift.geometry.surfels import from_mesh
 from dreamlift.geometry.tets import marching_tets, tet_grid
 from dreamlift.geometry.texels import sample

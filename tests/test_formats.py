@@ -22,9 +22,10 @@ from dreamlift.export import FILES, Asset, bring_out, export, format_of, stage, 
 from dreamlift.films import pictures
 from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.isosurface import DegenerateError
-from dreamlift.geometry.mesh import Material, Surface, tangents, vertex_normals
+from dreamlift.geometry.mesh import Material, Surface, vertex_normals
+from dreamlift.geometry.srgb import to_linear
 from dreamlift.geometry.surfels import from_mesh
-from dreamlift.io.gltf import to_linear
+from dreamlift.geometry.tangents import tangents
 from dreamlift.io.images import load_image
 from dreamlift.io.mesh_files import write_mesh
 from dreamlift.io.meshes import read_mesh

@@ -9,15 +9,9 @@ from torch import Tensor
 
 from dreamlift.geometry.isosurface import DegenerateError, Isosurface, grid_points, isosurface
 from dreamlift.geometry.levels import otsu_level, outlined, silhouette_level, soften
-from dreamlift.geometry.mesh import (
-    area,
-    components,
-    euler_characteristic,
-    face_cross,
-    is_closed,
-    simplify,
-    volumes,
-)
+from dreamlift.geometry.mesh import area, face_cross, volumes
+from dreamlift.geometry.pieces import components, euler_characteristic, is_closed
+from dreamlift.geometry.simplify import simplify
 
 BOUNDS, SIDE = 1.25, 64
 CELL = 2 * BOUNDS / (SIDE - 1)

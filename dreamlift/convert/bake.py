@@ -7,7 +7,8 @@ from torch import Tensor
 from dreamlift.convert.finish import Finish
 from dreamlift.geometry.hinges import hinges
 from dreamlift.geometry.isosurface import Isosurface
-from dreamlift.geometry.mesh import Surface, simplify, vertex_normals
+from dreamlift.geometry.mesh import Surface, vertex_normals
+from dreamlift.geometry.simplify import simplify
 from dreamlift.geometry.smooth import umbrella
 from dreamlift.geometry.uv import Unwrapped, painted, unwrap
 from dreamlift.geometry.volume import CHUNK, Volume

@@ -7,7 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.convert.finish import Finish
-from dreamlift.geometry.mesh import Surface, area, components, select, simplify, vertex_normals
+from dreamlift.geometry.mesh import Surface, area, vertex_normals
+from dreamlift.geometry.pieces import components, select
+from dreamlift.geometry.simplify import simplify
 from dreamlift.geometry.uv import painted, unwrap
 
 SPECK = 0.01

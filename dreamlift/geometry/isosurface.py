@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamlift.geometry.mesh import components, select, volumes
+from dreamlift.geometry.mesh import volumes
+from dreamlift.geometry.pieces import components, select
 
 
 class DegenerateError(ValueError):
