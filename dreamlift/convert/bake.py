@@ -5,28 +5,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.convert.finish import Finish
-from dreamlift.geometry.hinges import hinges
 from dreamlift.geometry.isosurface import Isosurface
 from dreamlift.geometry.mesh import Surface, vertex_normals
 from dreamlift.geometry.simplify import simplify
-from dreamlift.geometry.smooth import umbrella
 from dreamlift.geometry.uv import Unwrapped, painted, unwrap
 from dreamlift.geometry.volume import CHUNK, Volume
 
 
 @torch.no_grad()
-def baked(
-    volume: Volume, finish: Finish, found: Isosurface, *, even: int = 0
-) -> tuple[Surface, int]:
-    """The surface of a volume, as it was cut, with a baked texture, and its number of charts.
-
-    `even`: how often the cut's vertices go half of the way to the mean of their neighbours.
-    """
+def baked(volume: Volume, finish: Finish, found: Isosurface) -> tuple[Surface, int]:
+    """The surface of a volume, as it was cut, with a baked texture, and its number of charts."""
     cell = 2 * float(volume.bounds.abs().max()) / (finish.resolution - 1)
-    vertices, edges = found.vertices, hinges(found.faces)
-    for _ in range(even):
-        vertices = vertices + 0.5 * umbrella(vertices, edges)
-    vertices, faces = simplify(vertices, found.faces, finish.faces)
+    vertices, faces = simplify(found.vertices, found.faces, finish.faces)
     flat = unwrap(vertices, faces, size=finish.texture)
     normals = vertex_normals(vertices, faces)[flat.source]
     vertices = vertices[flat.source]

@@ -8,8 +8,10 @@ import torch
 from dreamlift.convert.bake import baked
 from dreamlift.convert.finish import Finish
 from dreamlift.geometry.gaussians import Gaussians
+from dreamlift.geometry.hinges import hinges
 from dreamlift.geometry.isosurface import DegenerateError, Isosurface, isosurface, looks, smoothed
 from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.smooth import umbrella
 from dreamlift.geometry.voxels import Voxels, buried, voxelise
 
 GRAIN = 0.4
@@ -40,11 +42,15 @@ def cut_gaussians(
     return voxels, replace(found, reach=math.log(2) / max(wall, 1e-6))
 
 
+@torch.no_grad()
 def of_gaussians(
     gaussians: Gaussians, finish: Finish, *, dark: float = 0.5, even: int = 0
 ) -> tuple[Surface, Isosurface, int]:
     """`extract` for Gaussians; colours are those without what depends on the direction. `even`:
     how often the cut's vertices go half of the way to the mean of their neighbours."""
     voxels, found = cut_gaussians(gaussians, finish, dark=dark)
-    surface, charts = baked(voxels, finish, found, even=even)
+    vertices, edges = found.vertices, hinges(found.faces)
+    for _ in range(even):
+        vertices = vertices + 0.5 * umbrella(vertices, edges)
+    surface, charts = baked(voxels, finish, replace(found, vertices=vertices))
     return surface, found, charts
