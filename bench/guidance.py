@@ -51,10 +51,10 @@ from dreamlift.evaluate.runs import evaluate
 from dreamlift.evaluate.truths import true_parts
 from dreamlift.films import key_light
 from dreamlift.fit import Moment
+from dreamlift.geometry.chamfer import chamfer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.points import scatter
-from dreamlift.geometry.smooth import chamfer
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.meshes import read_mesh
 from dreamlift.metrics import bootstrap

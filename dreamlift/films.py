@@ -1,4 +1,4 @@
-"""Pictures of finished things, for people: a turntable and a contact sheet."""
+"""Pictures of finished things, for people: a turntable, a contact sheet, a way past cameras."""
 
 from collections.abc import Iterator
 
@@ -50,3 +50,24 @@ def sheet(scene: Mesh | Cloud, size: int) -> Float[Tensor, "y x 3"]:
         for a, e in zip(azimuth.repeat(2).tolist(), elevation.tolist(), strict=True)
     ]
     return contact_sheet(torch.stack(views), columns=6, labels=labels)
+
+
+def tour(cameras: Cameras, frames: int) -> Cameras:
+    """`frames` cameras on the way from the first of `cameras` to the last, past all in between.
+
+    Places and lenses go along straight lines; rotations are the nearest to those of their mean.
+    """
+    along = torch.linspace(0, len(cameras) - 1, frames, device=cameras.K.device).to(cameras.K)
+    start = along.long().clamp(max=max(len(cameras) - 2, 0))
+    end = (start + 1).clamp(max=len(cameras) - 1)
+    f = (along - start)[:, None]
+    position = cameras.position[start] * (1 - f) + cameras.position[end] * f
+    f = f[..., None]
+    R = cameras.world_to_camera[:, :3, :3]
+    u, _, vh = torch.linalg.svd(R[start] * (1 - f) + R[end] * f)
+    u[..., -1] *= torch.linalg.det(u @ vh)[:, None]
+    world_to_camera = cameras.world_to_camera[start].clone()
+    world_to_camera[:, :3, :3] = u @ vh
+    world_to_camera[:, :3, 3] = -torch.einsum("bij,bj->bi", u @ vh, position)
+    K = cameras.K[start] * (1 - f) + cameras.K[end] * f
+    return Cameras(world_to_camera, K, cameras.height, cameras.width)

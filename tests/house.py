@@ -291,9 +291,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"convert.finish": 1500, "io.meshes": 750}
-"""Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
-becomes one; and other people's mesh files, to be read."""
+FURTHER = {"convert.finish": 1050, "io.meshes": 350}
+"""Lines that a second scene adds to a recipe's reading distance: its renderer, and how the first
+becomes it; and other people's mesh files, to be read."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:
