@@ -27,7 +27,7 @@ from torch import Tensor
 
 from bench.janus import SCALE, silent, worded
 from dreamlift.cameras import turntable
-from dreamlift.convert import DRAFT
+from dreamlift.convert.finish import DRAFT
 from dreamlift.evaluate import look
 from dreamlift.evaluate.figures import figure
 from dreamlift.evaluate.judging import Judge, captions, marked, seen, shipped_judge

@@ -16,7 +16,7 @@ import tyro
 
 from dreamlift.api import generate
 from dreamlift.cameras import orbit
-from dreamlift.export import key_light
+from dreamlift.films import key_light
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.run import slug
 from dreamlift.scene import Shot

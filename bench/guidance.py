@@ -44,17 +44,17 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from dreamlift.api import make
 from dreamlift.cameras import Cameras, turntable
-from dreamlift.convert import Finish
+from dreamlift.convert.finish import Finish
 from dreamlift.evaluate.figures import figure
 from dreamlift.evaluate.judging import Judge, shipped_judge
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.evaluate.truths import true_parts
-from dreamlift.export import key_light
+from dreamlift.films import key_light
 from dreamlift.fit import Moment
+from dreamlift.geometry.chamfer import chamfer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.points import scatter
-from dreamlift.geometry.smooth import chamfer
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.meshes import read_mesh
 from dreamlift.metrics import bootstrap

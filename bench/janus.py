@@ -25,10 +25,11 @@ import torch
 from torch import Tensor
 
 from dreamlift.cameras import turntable
-from dreamlift.convert import DRAFT
+from dreamlift.convert.finish import DRAFT
 from dreamlift.evaluate.figures import figure
 from dreamlift.evaluate.judging import Judge, seen, shipped_judge, verdict
-from dreamlift.export import bring_out, key_light
+from dreamlift.export import bring_out
+from dreamlift.films import key_light
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.guidance.perpneg import PerpNeg, unlike
 from dreamlift.guidance.prompts import DIRECTIONS, Directed, Sentence, about, sided
@@ -43,7 +44,7 @@ from dreamlift.run import Run, slug
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.mesh import Mesh
-from dreamlift.words import untextured
+from dreamlift.untextured import untextured
 
 PROMPTS = (
     "a green frog",

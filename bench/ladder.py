@@ -16,9 +16,10 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from dreamlift.api import make
+from dreamlift.convert.finish import Finish
 from dreamlift.evaluate.ladder import ladder, table
 from dreamlift.evaluate.runs import evaluate
-from dreamlift.export import GLB, Finish, export
+from dreamlift.export import GLB, export
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse
 from dreamlift.observers import log

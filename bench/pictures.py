@@ -24,7 +24,7 @@ from torch import Tensor
 from dreamlift.cameras import orbit
 from dreamlift.evaluate.figures import figure
 from dreamlift.evaluate.judging import Judge, captions, shipped_judge
-from dreamlift.export import key_light
+from dreamlift.films import key_light
 from dreamlift.grammar import parse
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.sampling import levels, trajectory

@@ -22,9 +22,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from safetensors.torch import load_file, save_file
 
 from dreamlift.api import make
+from dreamlift.convert.finish import Finish
 from dreamlift.detectors import Look
 from dreamlift.evaluate.runs import evaluate
-from dreamlift.export import Finish
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.observers import log

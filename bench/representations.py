@@ -28,8 +28,9 @@ from bench.readers import READERS, Opened
 from bench.recipes import PROMPTS
 from dreamlift.api import generate
 from dreamlift.cameras import orbit
-from dreamlift.convert import DRAFT
-from dreamlift.export import SPLATS, Exportable, Format, bring_out, key_light, suffix_of, write
+from dreamlift.convert.finish import DRAFT
+from dreamlift.export import SPLATS, Exportable, Format, bring_out, suffix_of, write
+from dreamlift.films import key_light
 from dreamlift.fit import made
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.recipes import Name

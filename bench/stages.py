@@ -24,10 +24,11 @@ from torch import Tensor
 
 from bench.guidance import beside
 from dreamlift.cameras import turntable
-from dreamlift.convert import Finish
+from dreamlift.convert.finish import Finish
 from dreamlift.evaluate.figures import figure
 from dreamlift.evaluate.judging import Judge, seen, shipped_judge, verdict
-from dreamlift.export import bring_out, key_light
+from dreamlift.export import bring_out
+from dreamlift.films import key_light
 from dreamlift.fit import made
 from dreamlift.geometry.mesh import Surface
 from dreamlift.io.images import contact_sheet, save_png

@@ -29,7 +29,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 
-from dreamlift.convert import Finish, extract
+from dreamlift.convert.finish import Finish
+from dreamlift.convert.volume_to_mesh import extract
 from dreamlift.evaluate import look
 from dreamlift.evaluate.judging import WEIGHTS as JUDGE
 from dreamlift.evaluate.judging import Judge, captions, marked, shipped_judge

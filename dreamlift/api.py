@@ -18,20 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from dreamlift import asked, memory, pilots, split
-from dreamlift.convert import check_finish
+from dreamlift.convert.finish import Finish, check_finish
 from dreamlift.detectors import examiner
 from dreamlift.embed import sentences_of
 from dreamlift.errors import BadInput
-from dreamlift.export import (
-    FILES,
-    Asset,
-    Finish,
-    Format,
-    Report,
-    export,
-    refuse_existing,
-    write,
-)
+from dreamlift.export import FILES, Asset, Format, Report, export, refuse_existing, write
 from dreamlift.fit import Observer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic

@@ -172,24 +172,3 @@ def turntable(
     """`views` cameras evenly around the object, the first at azimuth `offset` degrees."""
     azimuth = torch.arange(views) * (360.0 / views) + offset
     return orbit(azimuth, torch.full((views,), float(elevation)), size=size)
-
-
-def tour(cameras: Cameras, frames: int) -> Cameras:
-    """`frames` cameras on the way from the first of `cameras` to the last, past all in between.
-
-    Places and lenses go along straight lines; rotations are the nearest to those of their mean.
-    """
-    along = torch.linspace(0, len(cameras) - 1, frames, device=cameras.K.device).to(cameras.K)
-    start = along.long().clamp(max=max(len(cameras) - 2, 0))
-    end = (start + 1).clamp(max=len(cameras) - 1)
-    f = (along - start)[:, None]
-    position = cameras.position[start] * (1 - f) + cameras.position[end] * f
-    f = f[..., None]
-    R = cameras.world_to_camera[:, :3, :3]
-    u, _, vh = torch.linalg.svd(R[start] * (1 - f) + R[end] * f)
-    u[..., -1] *= torch.linalg.det(u @ vh)[:, None]
-    world_to_camera = cameras.world_to_camera[start].clone()
-    world_to_camera[:, :3, :3] = u @ vh
-    world_to_camera[:, :3, 3] = -torch.einsum("bij,bj->bi", u @ vh, position)
-    K = cameras.K[start] * (1 - f) + cameras.K[end] * f
-    return Cameras(world_to_camera, K, cameras.height, cameras.width)

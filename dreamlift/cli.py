@@ -182,7 +182,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
 def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
     from dreamlift.api import request, start, watching
-    from dreamlift.export import Finish
+    from dreamlift.convert.finish import Finish
     from dreamlift.offers import RECIPES, explain, name_of, recipe_of
 
     plain = [word for word in arguments if word not in ("-h", "--help")]

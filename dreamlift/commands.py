@@ -131,7 +131,8 @@ class Export:
     def run(self) -> int:
         from dreamlift import reconstruct
         from dreamlift.api import Request, export_again
-        from dreamlift.export import SPLATS, Finish, suffix_of
+        from dreamlift.convert.finish import Finish
+        from dreamlift.export import SPLATS, suffix_of
         from dreamlift.run import Run
 
         run = Run.open(self.run_folder)

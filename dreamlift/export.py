@@ -7,39 +7,41 @@ from all sides.
     turntable.mp4        once around it
     contact_sheet.png    from six sides and two heights
 
-A volume's mesh is cut and baked (convert.py), a mesh is its own, and Gaussians are brought out as
+A volume's mesh is cut and baked (convert/), a mesh is its own, and Gaussians are brought out as
 a mesh too, while their films show the Gaussians themselves.
 """
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.cameras import Cameras, orbit
-from dreamlift.convert import Finish, extract, of_gaussians, textured
+from dreamlift.convert.finish import Finish
+from dreamlift.convert.gaussians_to_mesh import of_gaussians
+from dreamlift.convert.tetrahedra_to_mesh import textured
+from dreamlift.convert.volume_to_mesh import extract
 from dreamlift.errors import BadInput
+from dreamlift.films import film, sheet
 from dreamlift.geometry.isosurface import DegenerateError
-from dreamlift.geometry.mesh import Surface, bounds, pieces
-from dreamlift.geometry.voxels import Volume
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.pieces import pieces
+from dreamlift.geometry.placement import bounds
+from dreamlift.geometry.volume import Volume
 from dreamlift.io.gltf import write_glb
-from dreamlift.io.images import contact_sheet, save_png
+from dreamlift.io.images import save_png
 from dreamlift.io.mesh_files import mesh_files, write_mesh
 from dreamlift.io.meshes import read_mesh
 from dreamlift.io.obj import write_obj
 from dreamlift.io.splats import read_splats, write_splats
 from dreamlift.io.usd import check_usd
 from dreamlift.io.video import save_mp4
-from dreamlift.lights import Light
 from dreamlift.render.environment import studio
-from dreamlift.scene import Shot
 from dreamlift.scenes.gaussians import Cloud
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.scenes.pliable import PliableMesh
@@ -58,8 +60,6 @@ FILES = (GLB, OBJ, "asset.mtl", TURNTABLE, SHEET)
 """What every asset has."""
 MORE = ("asset.png", "asset.ply")
 """What one with a texture, or of Gaussians, has too."""
-BACKGROUND = 0.85
-"""Grey, on which white and black objects both show."""
 FOG = 0.3
 """World units; an object that a ray enters further than this is called fog."""
 
@@ -362,38 +362,3 @@ def check_same(parts: Sequence[Surface], again: Sequence[Surface]) -> None:
                 problems.append(f"the {what} of {part.name!r} has another size")
     if problems:
         raise RuntimeError(f"{GLB} does not read back as it was written: {'; '.join(problems)}.")
-
-
-def key_light(cameras: Cameras) -> Light:
-    """A light above each camera's left shoulder, and as much again from everywhere."""
-    right, down = cameras.world_to_camera[:, 0, :3], cameras.world_to_camera[:, 1, :3]
-    half = torch.full((len(cameras),), 0.5, device=right.device)
-    return Light(cameras.position - 1.5 * right - 2 * down, half, half, half < 0)
-
-
-@torch.no_grad()
-def pictures(scene: Mesh | Cloud, cameras: Cameras) -> Iterator[Float[Tensor, "h w 3"]]:
-    """Pictures on grey, a few cameras at a time; lit, unless a scene has a light of its own."""
-    own = isinstance(scene, Cloud) or scene.sh is not None
-    for start in range(0, len(cameras), 4):
-        here = cameras[slice(start, start + 4)]
-        view = scene.render(Shot(here, None if own else key_light(here)))
-        yield from view.over(torch.full((1, 1, 1, 3), BACKGROUND)).clamp(0, 1)
-
-
-def film(scene: Mesh | Cloud, frames: int, size: int) -> Iterator[Float[Tensor, "h w 3"]]:
-    """Once around, from 20 degrees above."""
-    azimuth = torch.arange(frames) * (360.0 / frames)
-    yield from pictures(scene, orbit(azimuth, torch.full_like(azimuth, 20.0), size=size))
-
-
-def sheet(scene: Mesh | Cloud, size: int) -> Float[Tensor, "y x 3"]:
-    """Six sides, from 15 and from 45 degrees above."""
-    azimuth = torch.arange(6) * 60.0
-    elevation = torch.tensor([15.0, 45.0]).repeat_interleave(6)
-    views = list(pictures(scene, orbit(azimuth.repeat(2), elevation, size=size)))
-    labels = [
-        f"azimuth {a:.0f}, elevation {e:.0f}"
-        for a, e in zip(azimuth.repeat(2).tolist(), elevation.tolist(), strict=True)
-    ]
-    return contact_sheet(torch.stack(views), columns=6, labels=labels)

@@ -25,8 +25,9 @@ import tyro
 from dreamlift.errors import BadInput
 
 if TYPE_CHECKING:
+    from dreamlift.convert.finish import Finish
     from dreamlift.distil.elsewhere import Elsewhere
-    from dreamlift.export import Finish, Format
+    from dreamlift.export import Format
     from dreamlift.fit import Moment
     from dreamlift.io.album import Album
     from dreamlift.posed import Posed
@@ -251,14 +252,14 @@ def _work(run: "Run") -> None:
 
 def finish_of(run: "Run") -> "Finish":
     """How finely a run's object was brought out."""
-    from dreamlift.export import Finish
+    from dreamlift.convert.finish import Finish
 
     return Finish(min(max(int(run.settings["resolution"]), FINISH[0]), FINISH[1]))
 
 
 def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | None" = None) -> Path:
     """As api.export_again: what was made of photographs, once more, as one file."""
-    from dreamlift.convert import check_finish
+    from dreamlift.convert.finish import check_finish
     from dreamlift.export import FILES, Asset, refuse_existing, write
     from dreamlift.run import Run
     from dreamlift.scenes.restore import restored

@@ -1,5 +1,7 @@
 """The embedded world's vocabulary, and help with spelling; grammar.py reads its sentences.
 
+Its words for what a texture shows are in untextured.py, which takes them out of any sentence.
+
 Words of later versions have their ids from the first day, so models grow without starting over.
 """
 
@@ -8,10 +10,8 @@ import re
 import zlib
 from collections.abc import Sequence
 
-COLOURS = (
-    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
-)  # fmt: skip
-PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
+from dreamlift.untextured import COLOURS, NEUTRAL, PATTERNS, UNTEXTURED
+
 WOVEN = PATTERNS[4:]  # can have a colour; what is in another pattern has none beside it
 SIZES = ("small", "large", "tall", "fat")
 VIEWS = ("front view", "left side view", "right side view", "back view", "overhead view")
@@ -52,11 +52,6 @@ RELATIONS = {
     "right of": ("right of", "to the right of", "is right of"),
     "behind": ("behind", "is behind", "standing behind"),
 }  # fmt: skip
-NEUTRAL = (
-    "a dslr photo of", "a photo of", "a picture of", "an image of", "a 3d model of",
-    "a 3d render of", "a render of", "a zoomed out dslr photo of", "a zoomed out photo of",
-    "a wide angle dslr photo of", "a close up photo of", "a high quality photo of", "dslr photo of",
-)  # fmt: skip
 DECORATION = (
     "highly detailed", "high quality", "high detail", "3d model", "3d asset", "low poly",
     "delicious", "beautiful", "cute", "nice", "shiny", "realistic", "awesome", "detailed", "4k",
@@ -72,7 +67,6 @@ MULTICOLORED = ("multicolored", "multicoloured")
 LENSES = ("left lens", "right lens")
 """Parts of sunglasses whose colour can be said: "sunglasses, left lens is red right is blue"."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
-UNTEXTURED = "untextured"
 CONTEXT = 32
 """The longest caption, in tokens."""
 VOCABULARY = 512
@@ -172,26 +166,3 @@ def strange(
     every = [*NOUNS, *synonyms, *PATTERNS, *MULTICOLORED]
     every += [way for ways in RELATIONS.values() for way in ways]
     return frozenset(" ".join(every).split()) - frozenset(" ".join(known).split())
-
-
-_NAMED = f"(?:{'|'.join(COLOURS)})"
-_LENS = rf"[,.]? *\b(?:left|right) lens (?:is )?{_NAMED}"
-_OTHER = rf",? (?:and )?(?:left|right) (?:lens )?(?:is )?{_NAMED}"
-_ENDS = rf"[,.]? *\b{_NAMED} on (?:top|bottom)\b(?! of)"
-_CLAUSES = re.compile(rf"{_LENS}(?:{_OTHER})?\b|{_ENDS}", re.IGNORECASE)
-"""Clauses that say nothing but a colour."""
-
-
-def untextured(text: str) -> str:
-    """The sentence for a picture without colours: no colour words, and said to be untextured.
-
-    Any sentence will do, known words or not; phrases such as "a photo of" are dropped.
-    """
-    said = _CLAUSES.sub("", text.strip())
-    for opening in NEUTRAL:
-        if said.lower().startswith(opening + " "):
-            said = said[len(opening) + 1 :]
-    kept = [w for w in said.split() if w.lower().strip(",") not in (*COLOURS, *PATTERNS)]
-    if kept and kept[0].lower() in ("a", "an", "the"):
-        kept = kept[1:]
-    return " ".join(["an", UNTEXTURED, *kept])

@@ -14,11 +14,12 @@ from pathlib import Path
 LAYERS = tuple(
     set(names.split())
     for names in (
-        "errors step memory diffusion schedules grammar words phrases geometry io weights",
+        "errors step memory diffusion schedules grammar words untextured phrases geometry io "
+        "weights",
         "cameras lights",
         "scene prior views captures posed photographs render",
         "scenes priors guidance toybox run likeness metrics",
-        "fit split observers strips detectors remedies edit generators learn convert export",
+        "fit split observers strips detectors remedies edit generators learn convert films export",
         "distil",
         "recipes",
         "cli api asked offers commands playground showing pilots data doctor embed within "
@@ -31,6 +32,7 @@ NEIGHBOURS = {
     ("io", "errors"),
     ("io", "geometry"),
     ("words", "errors"),
+    ("words", "untextured"),
     ("grammar", "words"),
     ("phrases", "grammar"),
     ("phrases", "words"),
@@ -47,6 +49,7 @@ NEIGHBOURS = {
     ("remedies", "detectors"),
     ("remedies", "fit"),
     ("export", "convert"),
+    ("export", "films"),
     ("cli", "api"),
     ("cli", "batch"),
     ("cli", "commands"),
@@ -288,9 +291,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"convert": 2000, "io.meshes": 750}
-"""Lines that meshes add to a recipe's reading distance: their renderer, and how a field or a cloud
-becomes one; and other people's mesh files, to be read."""
+FURTHER = {"convert.finish": 1050, "io.meshes": 350}
+"""Lines that a second scene adds to a recipe's reading distance: its renderer, and how the first
+becomes it; and other people's mesh files, to be read."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:

@@ -25,8 +25,9 @@ from dreamlift.api import (
     start,
 )
 from dreamlift.cameras import turntable
+from dreamlift.convert.finish import Finish
 from dreamlift.errors import BadInput
-from dreamlift.export import FILES, Asset, Finish
+from dreamlift.export import FILES, Asset
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse

@@ -1,4 +1,4 @@
-"""dreamlift/convert.py: there and back again, on shapes whose volume and outline are known.
+"""dreamlift/convert/: there and back again, on shapes whose volume and outline are known.
 
 Tolerances: a silhouette's overlap (intersection over union, 96 pixels, five cameras) and a volume.
 """
@@ -14,21 +14,20 @@ from torch import Tensor
 from toys import field, made, solids
 
 from dreamlift.cameras import orbit
-from dreamlift.convert import (
-    Finish,
-    cut_gaussians,
-    distances,
-    of_gaussians,
-    volume_distances,
-    zero_level,
-)
+from dreamlift.convert.finish import Finish
+from dreamlift.convert.gaussians_to_mesh import cut_gaussians, of_gaussians
+from dreamlift.convert.mesh_to_sdf import distances
+from dreamlift.convert.sdf_to_mesh import zero_level
+from dreamlift.convert.volume_to_sdf import volume_distances
 from dreamlift.geometry.gaussians import Gaussians, base_colors, harmonics_of, rotations
 from dreamlift.geometry.isosurface import DegenerateError, grid_points
-from dreamlift.geometry.mesh import Surface, is_closed, volumes
+from dreamlift.geometry.mesh import Surface, volumes
+from dreamlift.geometry.pieces import is_closed
 from dreamlift.geometry.surfels import from_mesh
 from dreamlift.geometry.tets import marching_tets, tet_grid
 from dreamlift.geometry.texels import sample
-from dreamlift.geometry.voxels import Volume, buried, voxelise
+from dreamlift.geometry.volume import Volume
+from dreamlift.geometry.voxels import buried, voxelise
 from dreamlift.grammar import parse
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from conftest import rng, shared_data
 from torch import Tensor
 
+from dreamlift.geometry.srgb import to_linear, to_srgb
 from dreamlift.render.environment import (
     BLURS,
     Environment,
@@ -18,8 +19,6 @@ from dreamlift.render.environment import (
     ggx,
     shade_environment,
     table,
-    to_linear,
-    to_srgb,
 )
 
 UP = torch.tensor([0.0, 0.0, 1.0])

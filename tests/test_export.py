@@ -12,14 +12,16 @@ from torch import Tensor
 
 import dreamlift.export as subject
 from dreamlift.cameras import Cameras, orbit
-from dreamlift.convert import Finish, extract, shown
+from dreamlift.convert.bake import shown
+from dreamlift.convert.finish import Finish
+from dreamlift.convert.volume_to_mesh import extract
 from dreamlift.errors import BadInput
 from dreamlift.export import FILES, Asset, check_same, export, write_asset
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.texels import sample
 from dreamlift.geometry.uv import dilate, rasterise, unwrap
-from dreamlift.geometry.voxels import Volume
+from dreamlift.geometry.volume import Volume
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh
 from dreamlift.scene import Shot

@@ -19,7 +19,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Latents, Prior, Prompt
-from dreamlift.priors import flow, opening, pipelines, pixel
+from dreamlift.priors import flow, opening, pipelines, prediction
 from dreamlift.priors.flow import ask_sd3, packed, unpacked
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.lora import Student
@@ -186,6 +186,6 @@ def test_vsd_has_no_student_in_a_transformer(families: dict[str, Family]) -> Non
 def test_a_wrong_velocity_is_caught(
     families: dict[str, Family], wrong: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pixel, "eps_from_flow", wrong)
+    monkeypatch.setattr(prediction, "eps_from_flow", wrong)
     with pytest.raises(AssertionError):
         check_eps(families["sd3"])

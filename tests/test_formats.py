@@ -16,23 +16,16 @@ from plyfile import PlyData
 from torch import Tensor
 
 from dreamlift.cameras import orbit
+from dreamlift.convert.finish import Finish
 from dreamlift.errors import BadInput
-from dreamlift.export import (
-    FILES,
-    Asset,
-    Finish,
-    bring_out,
-    export,
-    format_of,
-    pictures,
-    stage,
-    write,
-)
+from dreamlift.export import FILES, Asset, bring_out, export, format_of, stage, write
+from dreamlift.films import pictures
 from dreamlift.geometry.gaussians import Gaussians
 from dreamlift.geometry.isosurface import DegenerateError
-from dreamlift.geometry.mesh import Material, Surface, tangents, vertex_normals
+from dreamlift.geometry.mesh import Material, Surface, vertex_normals
+from dreamlift.geometry.srgb import to_linear
 from dreamlift.geometry.surfels import from_mesh
-from dreamlift.io.gltf import to_linear
+from dreamlift.geometry.tangents import tangents
 from dreamlift.io.images import load_image
 from dreamlift.io.mesh_files import write_mesh
 from dreamlift.io.meshes import read_mesh

@@ -9,7 +9,8 @@ from scipy.special import sph_harm_y
 from torch import Tensor
 
 from dreamlift.geometry import harmonics
-from dreamlift.geometry.gaussians import product, quaternion, rotations
+from dreamlift.geometry.gaussians import rotations
+from dreamlift.geometry.turning import product, quaternion, rotation
 
 V = torch.nn.functional.normalize(torch.randn(40, 3, generator=rng(), dtype=torch.float64), dim=-1)
 
@@ -47,7 +48,7 @@ def test_a_golden_direction() -> None:
 def test_turned_coefficients_say_the_same_of_turned_directions() -> None:
     R = rotations(torch.randn(1, 4, generator=rng(1), dtype=torch.float64))[0]
     for degree in range(4):
-        D = harmonics.rotation(R, degree)
+        D = rotation(R, degree)
         torch.testing.assert_close(harmonics.basis(V @ R.T, degree) @ D, harmonics.basis(V, degree))
         torch.testing.assert_close(D @ D.T, torch.eye(len(D), dtype=torch.float64))
 

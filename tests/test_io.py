@@ -15,9 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface, bounds, fitted, from_y_up, to_y_up
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.placement import bounds, fitted, from_y_up, to_y_up
+from dreamlift.geometry.srgb import to_linear, to_srgb
 from dreamlift.io.atomic import atomic
-from dreamlift.io.gltf import to_linear, to_srgb, write_glb
+from dreamlift.io.gltf import write_glb
 from dreamlift.io.gltf_read import read_gltf
 from dreamlift.io.images import contact_sheet, load_image, save_png, strip
 from dreamlift.io.meshes import read_mesh

@@ -7,24 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamlift.geometry.isosurface import (
-    DegenerateError,
-    Isosurface,
-    grid_points,
-    isosurface,
-    otsu_level,
-    silhouette_level,
-    soften,
-)
-from dreamlift.geometry.mesh import (
-    area,
-    components,
-    euler_characteristic,
-    face_cross,
-    is_closed,
-    simplify,
-    volumes,
-)
+from dreamlift.geometry.isosurface import DegenerateError, Isosurface, grid_points, isosurface
+from dreamlift.geometry.levels import otsu_level, outlined, silhouette_level, soften
+from dreamlift.geometry.mesh import area, face_cross, volumes
+from dreamlift.geometry.pieces import components, euler_characteristic, is_closed
+from dreamlift.geometry.simplify import simplify
 
 BOUNDS, SIDE = 1.25, 64
 CELL = 2 * BOUNDS / (SIDE - 1)
@@ -68,13 +55,13 @@ def test_a_ring_keeps_its_hole():
         around = p[:, :2].norm(dim=-1) - 0.7
         return 30.0 * ((0.2 - torch.hypot(around, p[:, 2] - 0.1)) / CELL + 0.5).clamp(0, 1)
 
-    cut = isosurface(grid(ring), BOUNDS)
+    cut = outlined(grid(ring), BOUNDS)
     assert euler_characteristic(cut.faces) == 0 and is_closed(cut.faces)
 
 
 def test_two_balls_are_two_pieces():
     small = ball(torch.tensor([0.8, 0.5, 0.6]), 0.25)
-    cut = isosurface(ball(torch.tensor([-0.3, 0.0, -0.1]), 0.6).maximum(small), BOUNDS)
+    cut = outlined(ball(torch.tensor([-0.3, 0.0, -0.1]), 0.6).maximum(small), BOUNDS)
     assert cut.kept == 2 and cut.dropped == 0
     assert euler_characteristic(cut.faces) == 4
     assert int(components(cut.faces, len(cut.vertices)).max()) == 1
@@ -96,7 +83,7 @@ def test_a_hollow_is_filled():
 
 
 def test_a_solid_that_leaves_the_box_is_closed_at_its_side():
-    cut = isosurface(ball(torch.tensor([1.1, 0.0, 0.2]), 0.7), BOUNDS)
+    cut = outlined(ball(torch.tensor([1.1, 0.0, 0.2]), 0.7), BOUNDS)
     assert is_closed(cut.faces) and euler_characteristic(cut.faces) == 2
     assert float(cut.vertices[:, 0].max()) == pytest.approx(BOUNDS, abs=CELL)
 
@@ -105,7 +92,7 @@ def test_a_sharp_ball_is_cut_halfway_whatever_its_density():
     for density in (8.0, 500.0):
         sharp = grid(lambda p, d=density: d * ((p - CENTRE).norm(dim=-1) < 0.7))
         assert silhouette_level(sharp, CELL) == pytest.approx(density / 2)
-        cut = isosurface(sharp, BOUNDS)
+        cut = outlined(sharp, BOUNDS)
         assert volume(cut) == pytest.approx(4 / 3 * math.pi * 0.343, rel=0.02)
 
 
@@ -115,19 +102,19 @@ def test_the_level_gives_a_soft_ball_the_outline_of_its_picture():
     soft = grid(lambda p: peak * (-0.5 * ((p - CENTRE) / std).square().sum(-1)).exp())
     through = peak * std * math.sqrt(2 * math.pi)  # optical depth along a ray through the middle
     radius = std * math.sqrt(2 * math.log(through / math.log(2)))
-    cut = isosurface(soft, BOUNDS)
+    cut = outlined(soft, BOUNDS)
     assert float((cut.vertices - CENTRE).norm(dim=-1).mean()) == pytest.approx(radius, abs=0.01)
 
 
 def test_faint_haze_does_not_move_the_level():
     solid = ball(CENTRE, 0.6)
-    clear, hazy = isosurface(solid, BOUNDS), isosurface(solid + 0.15, BOUNDS)
+    clear, hazy = outlined(solid, BOUNDS), outlined(solid + 0.15, BOUNDS)
     assert volume(hazy) == pytest.approx(volume(clear), rel=0.05)
 
 
 def test_an_object_in_fog_is_found_by_the_histogram():
     """From outside there is only fog; the histogram still has two classes."""
-    cut = isosurface(ball(CENTRE, 0.7) + 2.0, BOUNDS)
+    cut = outlined(ball(CENTRE, 0.7) + 2.0, BOUNDS)
     assert cut.kept == 1
     assert volume(cut) == pytest.approx(4 / 3 * math.pi * 0.343, rel=0.15)
 
@@ -148,7 +135,7 @@ def test_otsu_splits_two_classes_between_them():
 )
 def test_what_is_no_object_is_refused_with_its_looks(density: Tensor, said: str):
     with pytest.raises(DegenerateError, match=f"degenerate object: .*{said}"):
-        isosurface(density, BOUNDS)
+        outlined(density, BOUNDS)
 
 
 def test_nothing_above_a_given_level_is_refused():
@@ -164,14 +151,14 @@ def test_a_single_voxel_is_no_object():
 
 
 def test_thin_density_is_told_from_thick():
-    thick = isosurface(ball(CENTRE, 0.7), BOUNDS)
-    thin = isosurface(ball(CENTRE, 0.7, density=1.5), BOUNDS)
+    thick = outlined(ball(CENTRE, 0.7), BOUNDS)
+    thin = outlined(ball(CENTRE, 0.7, density=1.5), BOUNDS)
     assert thick.reach == pytest.approx(math.log(2) / 40, rel=0.01)
     assert thin.reach == pytest.approx(math.log(2) / 1.5, rel=0.01)
 
 
 def test_simplifying_keeps_volume_and_closedness():
-    cut = isosurface(ball(CENTRE, 0.7), BOUNDS)
+    cut = outlined(ball(CENTRE, 0.7), BOUNDS)
     vertices, faces = simplify(cut.vertices, cut.faces, 800)
     assert 700 < len(faces) <= 800
     assert is_closed(faces) and euler_characteristic(faces) == 2
@@ -206,11 +193,11 @@ def test_grain_goes_and_a_ball_keeps_its_volume():
     """A thin ball whose density varies by 70 % from sample to sample is pitted, or whole."""
     noise = torch.randn(SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     grainy = ball(CENTRE, 0.7, density=5.0) * (1 + 0.7 * noise).clamp_min(0)
-    pitted, whole = (isosurface(grainy, BOUNDS, smooth=width) for width in (0.0, 0.05))
+    pitted, whole = (outlined(grainy, BOUNDS, smooth=width) for width in (0.0, 0.05))
     ideal = 4 * math.pi * 0.49
     assert float(area(pitted.vertices, pitted.faces).sum()) > 1.5 * ideal
     assert float(area(whole.vertices, whole.faces).sum()) == pytest.approx(ideal, rel=0.04)
     assert volume(whole) == pytest.approx(4 / 3 * math.pi * 0.343, rel=0.04)
     assert whole.dropped == 0 and whole.kept == 1
-    dense, same = (isosurface(ball(CENTRE, 0.7), BOUNDS, smooth=width) for width in (0.0, 0.05))
+    dense, same = (outlined(ball(CENTRE, 0.7), BOUNDS, smooth=width) for width in (0.0, 0.05))
     assert volume(same) == pytest.approx(volume(dense), rel=0.02)

@@ -25,7 +25,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Latents, Prior, Prompt
-from dreamlift.priors import latent, pixel, sdxl
+from dreamlift.priors import latent, prediction, sdxl
 from dreamlift.priors.deepfloyd import deepfloyd
 from dreamlift.priors.latent import Latent, stable_diffusion
 from dreamlift.priors.lora import NetworkPrior, Student
@@ -353,7 +353,7 @@ def last_layer(self: TwoTowers, text: str) -> Any:
 
 SAID = TwoTowers.__call__
 BUGS: dict[str, tuple[str, Any, str, Any, Any]] = {
-    "v taken for eps": ("sd21", pixel, "eps_from_v", lambda s, z_t, t, v: v, check_eps),
+    "v taken for eps": ("sd21", prediction, "eps_from_v", lambda s, z_t, t, v: v, check_eps),
     "another entry": ("sd15", latent.Table, "index", by_999, check_eps),
     "latents not scaled": ("sd15", latent.VAE, "encode", unscaled, check_encoding),
     "another pooled": ("sdxl", TwoTowers, "__call__", last_layer, check_eps),

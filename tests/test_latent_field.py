@@ -9,7 +9,7 @@ from conftest import rng
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.convert import Finish
+from dreamlift.convert.finish import Finish
 from dreamlift.distil.latents import latents, on_white_latents
 from dreamlift.errors import BadInput
 from dreamlift.export import bring_out

@@ -11,14 +11,13 @@ from torch import Tensor
 
 from dreamlift.cameras import look_at
 from dreamlift.geometry.mesh import Material, Surface
+from dreamlift.geometry.srgb import to_linear, to_srgb
 from dreamlift.render.environment import (
     Environment,
     constant,
     environment,
     shade_environment,
     studio,
-    to_linear,
-    to_srgb,
 )
 from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh

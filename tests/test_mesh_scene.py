@@ -9,7 +9,8 @@ from conftest import rng, shared_data
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
-from dreamlift.geometry.mesh import Surface, fitted
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.placement import fitted
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh
 from dreamlift.lights import Light

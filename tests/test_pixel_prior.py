@@ -18,7 +18,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.prior import Embedding, Prior, Prompt
-from dreamlift.priors import pixel
+from dreamlift.priors import pixel, prediction
 from dreamlift.priors.folder import from_folder
 from dreamlift.priors.pixel import Pixel
 from dreamlift.step import Step
@@ -366,7 +366,7 @@ def by_index(self: Pixel, z_t: Tensor, t: Tensor, *conditions: Any) -> tuple[Ten
 
 EPS, NUMBERS, ENCODE = Pixel.eps, pixel.camera_numbers, Pixel.encode
 BUGS: dict[str, tuple[Any, str, Any, Any]] = {
-    "v taken for eps": (pixel, "eps_from_v", lambda schedule, z_t, t, v: v, check_answer),
+    "v taken for eps": (prediction, "eps_from_v", lambda schedule, z_t, t, v: v, check_answer),
     "answers swapped": (Pixel, "eps", swapped, check_answer),
     "t not scaled": (Pixel, "eps", by_index, check_answer),
     "sin for cos": (

@@ -7,7 +7,8 @@ from test_mesh_scene import GREEN, RED, box, lamp, square
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.geometry.mesh import Surface, is_closed
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.pieces import is_closed
 from dreamlift.geometry.smooth import laplacian, normal_consistency
 from dreamlift.geometry.tets import marching_tets, tet_grid
 from dreamlift.grammar import parse

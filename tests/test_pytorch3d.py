@@ -10,7 +10,8 @@ from conftest import shared_data
 from torch import Tensor
 
 from dreamlift.cameras import Cameras, look_at
-from dreamlift.geometry.mesh import face_cross, from_y_up, vertex_normals
+from dreamlift.geometry.mesh import face_cross, vertex_normals
+from dreamlift.geometry.placement import from_y_up
 from dreamlift.io.images import load_image
 from dreamlift.render.raster import image_points, interpolate, rasterise
 

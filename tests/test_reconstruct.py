@@ -11,9 +11,10 @@ import pytest
 import torch
 from conftest import rng
 
-from dreamlift.cameras import Cameras, orbit, tour
+from dreamlift.cameras import Cameras, orbit
 from dreamlift.cli import main
-from dreamlift.export import Finish
+from dreamlift.convert.finish import Finish
+from dreamlift.films import tour
 from dreamlift.io.splats import read_splats
 from dreamlift.posed import Posed
 from dreamlift.recipes.hashed import HashGrid

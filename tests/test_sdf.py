@@ -10,7 +10,9 @@ from conftest import rng
 from tiny_prior import FINISH
 
 from dreamlift.cameras import Cameras, orbit
-from dreamlift.convert import Finish, cut, volume_distances
+from dreamlift.convert.cut import cut
+from dreamlift.convert.finish import Finish
+from dreamlift.convert.volume_to_sdf import volume_distances
 from dreamlift.export import bring_out, export
 from dreamlift.fit import Stage, fit, made
 from dreamlift.geometry.mesh import volumes

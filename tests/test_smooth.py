@@ -8,10 +8,10 @@ from conftest import rng
 from test_raster import lumpy
 from torch import Tensor
 
+from dreamlift.geometry.chamfer import chamfer
 from dreamlift.geometry.hinges import hinges
 from dreamlift.geometry.mesh import area
 from dreamlift.geometry.smooth import (
-    chamfer,
     cotangent,
     cotangent_laplacian,
     edge_length,

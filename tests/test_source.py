@@ -11,7 +11,8 @@ from dreamlift.errors import BadInput
 from dreamlift.guidance.prompts import sided
 from dreamlift.prior import Prior, Prompt
 from dreamlift.priors.source import Source, device_named, source_of
-from dreamlift.words import CONTEXT, split, untextured
+from dreamlift.untextured import untextured
+from dreamlift.words import CONTEXT, split
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from crowd import crowd, oblong
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
-from dreamlift.geometry.gaussians import Gaussians, covariances, harmonics_of, rotations, turned
+from dreamlift.geometry.gaussians import Gaussians, covariances, harmonics_of, rotations
+from dreamlift.geometry.turning import turned
 from dreamlift.io.images import load_image
 from dreamlift.lights import Light
 from dreamlift.likeness import psnr

@@ -15,7 +15,8 @@ from plyfile import PlyData, PlyElement
 from test_splat import golden
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.gaussians import Gaussians, base_colors, covariances, rotations, turned
+from dreamlift.geometry.gaussians import Gaussians, base_colors, covariances, rotations
+from dreamlift.geometry.turning import turned
 from dreamlift.io.splats import read_splats, write_splats
 from dreamlift.likeness import psnr
 from dreamlift.render.splat import composite, project

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from dreamlift.cameras import orbit
-from dreamlift.convert import Finish
+from dreamlift.convert.finish import Finish
 from dreamlift.export import bring_out
-from dreamlift.geometry.mesh import components, pieces, volumes
+from dreamlift.geometry.mesh import volumes
+from dreamlift.geometry.pieces import components, pieces
 from dreamlift.lights import Light
 from dreamlift.render.grid import vertices
 from dreamlift.scene import Shot

@@ -8,14 +8,8 @@ import torch
 from conftest import rng, shared_data
 from torch import Tensor
 
-from dreamlift.geometry.mesh import (
-    area,
-    edges,
-    euler_characteristic,
-    face_cross,
-    is_closed,
-    volumes,
-)
+from dreamlift.geometry.mesh import area, face_cross, volumes
+from dreamlift.geometry.pieces import edges, euler_characteristic, is_closed
 from dreamlift.geometry.tets import (
     EDGES,
     TetGrid,

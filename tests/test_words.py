@@ -10,6 +10,7 @@ from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.captions import picture_graph, text_graph
 from dreamlift.toybox.patterns import PATTERNS as INKS
 from dreamlift.toybox.wide import wide_coloured, wide_graph
+from dreamlift.untextured import untextured
 from dreamlift.words import (
     COLOURS,
     CONTEXT,
@@ -30,7 +31,6 @@ from dreamlift.words import (
     split,
     strange,
     tokens,
-    untextured,
 )
 
 RED_CUBE = Thing("cube", "red")

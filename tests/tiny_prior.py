@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 import torch
 
 from dreamlift.cameras import orbit
-from dreamlift.export import Finish
+from dreamlift.convert.finish import Finish
 from dreamlift.grammar import parse
 from dreamlift.io.images import save_png
 from dreamlift.prior import Prior

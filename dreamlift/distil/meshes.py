@@ -1,35 +1,16 @@
-"""Meshes that follow a guidance: a field's surface on tetrahedra, as Magic3D's fine stage."""
+"""Meshes on tetrahedra that follow a guidance, as Magic3D's fine stage."""
 
 from collections.abc import Callable
 
 import torch
 
-from dreamlift.convert import DRAFT, volume_distances
 from dreamlift.fit import Stage, Terms
 from dreamlift.geometry.smooth import normal_consistency
 from dreamlift.guidance import Guidance
 from dreamlift.prior import Prior
 from dreamlift.scene import Rendering, Shot
-from dreamlift.scenes.field import Field
 from dreamlift.scenes.tetrahedra import Cut, Tetrahedra
 from dreamlift.step import Step
-
-
-def mesh_of(field: Field, resolution: int, device: torch.device | str) -> Tetrahedra:
-    """The surface in a field, on tetrahedra, with the field's colours; `resolution` cells a side.
-
-    Raises DegenerateError where the field holds no object.
-    """
-    points = Tetrahedra.points(resolution).to(device)
-    cell = float((points[1] - points[0]).norm())
-    sdf = volume_distances(field, points, DRAFT) / cell
-    return Tetrahedra(sdf, field.dense(), resolution=resolution).to(device)
-
-
-def empty_mesh(resolution: int) -> Tetrahedra:
-    """What the state of a finished `mesh_of` fits into."""
-    sdf = torch.ones(len(Tetrahedra.points(resolution)))
-    return Tetrahedra(sdf, Field().dense(), resolution=resolution)
 
 
 def mesh_stage(

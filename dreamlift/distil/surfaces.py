@@ -1,9 +1,14 @@
-"""Fields of signed distances that follow a guidance: DreamFusion's loop, and the eikonal loss."""
+"""Fields of signed distances that follow a guidance: DreamFusion's loop, and the eikonal loss; and
+the meshes that are in them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
+from dreamlift.convert.bake import baked
+from dreamlift.convert.finish import DRAFT
+from dreamlift.convert.sdf_to_mesh import cut_distances
 from dreamlift.fit import Stage, Terms
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.eikonal import eikonal
@@ -11,11 +16,22 @@ from dreamlift.guidance.regularizers import entropy
 from dreamlift.prior import Prior
 from dreamlift.render.volume import BALL, RayIntegrals
 from dreamlift.scene import Rendering, Shot
+from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.sdf import SDF
 from dreamlift.step import Step, exponential, linear
 
 POINTS = 16384
 """Points of the ball's box where a step looks at the slope of the distance."""
+
+
+def mesh_of(scene: SDF) -> PliableMesh:
+    """The surface of a field, with its colours as a texture of 256 texels a side.
+
+    Raises DegenerateError where the field holds no object.
+    """
+    finish = replace(DRAFT, texture=256)
+    surface, _ = baked(scene, finish, cut_distances(scene, finish))
+    return PliableMesh(surface)
 
 
 def sdf_stage(

@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.cameras import Cameras, look_at, spherical, tour
-from dreamlift.export import Finish, export
+from dreamlift.cameras import Cameras, look_at, spherical
+from dreamlift.convert.finish import Finish
+from dreamlift.export import export
+from dreamlift.films import tour
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic

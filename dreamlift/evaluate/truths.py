@@ -35,7 +35,7 @@ from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh, load_mesh
 from dreamlift.toybox.mesh import mesh
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import untextured
+from dreamlift.untextured import untextured
 
 SCALE, STEPS = 5.0, 16
 """Guidance and DDIM steps of the prior's own pictures."""

@@ -54,33 +54,6 @@ def rotations(quaternions: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 3"]:
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
-def product(a: Float[Tensor, "*s 4"], b: Float[Tensor, "*s 4"]) -> Float[Tensor, "*s 4"]:
-    """Hamilton's product: first turn by b, then by a."""
-    p, u = a[..., :1], a[..., 1:]
-    q, v = b[..., :1], b[..., 1:]
-    real = p * q - (u * v).sum(-1, keepdim=True)
-    return torch.cat([real, p * v + q * u + torch.cross(u, v, dim=-1)], -1)
-
-
-def quaternion(R: Float[Tensor, "3 3"]) -> Float[Tensor, "4"]:
-    """The unit quaternion (w, x, y, z) of a rotation matrix, w >= 0.
-
-    The eigenvector to the greatest eigenvalue of Bar-Itzhack's matrix (2000).
-    """
-    (a, b, c), (d, e, f), (g, h, i) = R.cpu().double().tolist()
-    K = torch.tensor(
-        [
-            [a + e + i, h - f, c - g, d - b],
-            [h - f, a - e - i, b + d, c + g],
-            [c - g, b + d, e - a - i, f + h],
-            [d - b, c + g, f + h, i - a - e],
-        ],
-        dtype=torch.float64,
-    )
-    q = torch.linalg.eigh(K).eigenvectors[:, -1]
-    return (q if q[0] >= 0 else -q).to(R)
-
-
 def factors(gaussians: Gaussians) -> Float[Tensor, "n 3 3"]:
     """M = R S, whose columns are the axes, each as long as its standard deviation."""
     return rotations(gaussians.quaternions) * gaussians.log_scales.exp()[:, None]
@@ -90,19 +63,6 @@ def covariances(gaussians: Gaussians) -> Float[Tensor, "n 3 3"]:
     """Sigma = R S S^T R^T, Eq. 6 of Kerbl et al."""
     M = factors(gaussians)
     return M @ M.mT
-
-
-def turned(gaussians: Gaussians, R: Float[Tensor, "3 3"]) -> Gaussians:
-    """The same object turned about the origin: means, axes and what its colours depend on."""
-    q = quaternion(R).expand_as(gaussians.quaternions)
-    D = harmonics.rotation(R, gaussians.degree)
-    return Gaussians(
-        gaussians.means @ R.T,
-        product(q, gaussians.quaternions),
-        gaussians.log_scales,
-        gaussians.opacity_logits,
-        torch.einsum("kl,nlc->nkc", D, gaussians.harmonics),
-    )
 
 
 def harmonics_of(colors: Float[Tensor, "n 3"], degree: int = 0) -> Float[Tensor, "n k 3"]:

@@ -60,15 +60,3 @@ def basis(directions: Float[Tensor, "*s 3"], degree: int) -> Float[Tensor, "*s k
                 -d * x * (xx - 3 * yy),
             ]
     return torch.stack(out, -1)
-
-
-def rotation(R: Float[Tensor, "3 3"], degree: int) -> Float[Tensor, "k k"]:
-    """The matrix D that turns coefficients along: (D c) . Y(R v) = c . Y(v) for every v.
-
-    Solved for on more directions than there are coefficients, in double precision.
-    """
-    rng = torch.Generator().manual_seed(0)
-    v = torch.randn(64, 3, generator=rng, dtype=torch.float64)
-    v = v / v.norm(dim=-1, keepdim=True)
-    turned = basis(v @ R.detach().cpu().double().T, degree)
-    return torch.linalg.lstsq(turned, basis(v, degree)).solution.to(R)

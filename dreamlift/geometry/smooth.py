@@ -1,7 +1,7 @@
-"""How smooth a mesh is, and how far from points: what is added to a loss when vertices move.
+"""How smooth a mesh is: what is added to a loss when vertices move.
 
-Each is a mean, over vertices, edges or points, so its weight does not depend on how fine a mesh
-is. Lengths are world units.
+Each is a mean, over vertices or edges, so its weight does not depend on how fine a mesh is.
+Lengths are world units.
 """
 
 import torch
@@ -11,9 +11,6 @@ from torch import Tensor
 
 from dreamlift.geometry.hinges import Hinges
 from dreamlift.geometry.mesh import face_cross
-
-PAIRS = 1 << 22
-"""Points x points whose distances are computed at once."""
 
 
 def umbrella(vertices: Float[Tensor, "v 3"], hinges: Hinges) -> Float[Tensor, "v 3"]:
@@ -78,22 +75,3 @@ def normal_consistency(
     pairs, _ = hinges.pairs()
     normal = F.normalize(face_cross(vertices, faces), dim=-1, eps=1e-20)
     return (0.5 - 0.5 * (normal[pairs[:, 0]] * normal[pairs[:, 1]]).sum(-1)).mean()
-
-
-@torch.no_grad()
-def nearest(points: Float[Tensor, "n 3"], others: Float[Tensor, "m 3"]) -> Int[Tensor, " n"]:
-    """Which of the others is nearest to each point."""
-    some = max(1, PAIRS // max(len(others), 1))
-    exact = "donot_use_mm_for_euclid_dist"
-    return torch.cat(
-        [torch.cdist(p, others, compute_mode=exact).argmin(-1) for p in points.split(some)]
-    )
-
-
-def chamfer(points: Float[Tensor, "n 3"], others: Float[Tensor, "m 3"]) -> Float[Tensor, ""]:
-    """Mean squared distance to the nearest, from one to the other and back, added; PyTorch3D's."""
-    if len(points) == 0 or len(others) == 0:
-        raise ValueError(f"Chamfer distance needs points: {len(points)} and {len(others)} came.")
-    there = (points - others[nearest(points, others)]).square().sum(-1).mean()
-    back = (others - points[nearest(others, points)]).square().sum(-1).mean()
-    return there + back

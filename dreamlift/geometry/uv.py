@@ -4,6 +4,7 @@ Texture coordinates: u right, v up, (0, 0) the lower left corner of the picture,
 row i, column j of an h x w texture has its centre at u = (j + 0.5) / w, v = 1 - (i + 0.5) / h.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -102,3 +103,18 @@ def dilate(texture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float
     )
     rows, columns = torch.from_numpy(nearest).long().to(texture.device)
     return texture[rows, columns]
+
+
+def painted(
+    flat: Unwrapped,
+    values: Float[Tensor, "m c"],
+    size: int,
+    color: Callable[[Float[Tensor, "n c"]], Float[Tensor, "n 3"]],
+) -> Float[Tensor, "h w 3"]:
+    """A texture whose texels are coloured by the vertices' values, interpolated to each."""
+    face, weight = rasterise(flat.uv, flat.faces, size)
+    known = face >= 0
+    corners, weight = flat.faces[face[known]], weight[known]
+    texture = torch.zeros(size, size, 3)
+    texture[known] = color(torch.einsum("nk,nkc->nc", weight, values[corners]))
+    return dilate(texture, known)

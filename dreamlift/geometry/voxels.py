@@ -1,4 +1,4 @@
-"""Volumes: density and colour at every point of a box; and the volume that Gaussians fill.
+"""The volume that Gaussians fill.
 
 Density is per world unit: a ray that crosses a length l of it is 1 - exp(-density l) opaque. A
 Gaussian of opacity o becomes the density
@@ -12,7 +12,6 @@ is splatted flat on. Densities add up, and colours are their means by density.
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -34,38 +33,6 @@ FAINT = 1e-4
 """Share of the greatest density below which a colour is not believed."""
 EDGE = 1.25
 """World units: half of the largest box, what a camera of the default orbit sees."""
-
-
-@runtime_checkable
-class Volume(Protocol):
-    """Density and colour at every point of a box."""
-
-    @property
-    def bounds(self) -> Float[Tensor, "2 3"]:
-        """Two corners of a box around everything, in world units, on the volume's device."""
-        ...
-
-    def density(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        """Per world unit: a ray that crosses a length l of it is 1 - exp(-density l) opaque."""
-        ...
-
-    def albedo(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """sRGB in [0, 1]."""
-        ...
-
-
-@runtime_checkable
-class Distances(Volume, Protocol):
-    """A volume that knows how far its surface is."""
-
-    @property
-    def reach(self) -> float:
-        """How far a ray goes into it until half of it is stopped, world units."""
-        ...
-
-    def distance(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        """World units, negative inside."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dreamlift.prior import Condition, Prior, Prompt, View
 from dreamlift.scene import Shot
+from dreamlift.untextured import untextured
 from dreamlift.views import OVERHEAD, Direction, direction
-from dreamlift.words import untextured
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 

@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface, fitted
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.placement import fitted
 from dreamlift.io.meshes import read_mesh
 from dreamlift.render.distance import signed_distance
 

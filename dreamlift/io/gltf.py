@@ -5,8 +5,6 @@ textures sRGB. Materials are metallic-roughness; without one a surface is rough 
 viewer's light shows the albedo. A map of roughness and metallic is the green and blue of a picture.
 """
 
-import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,24 +16,16 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dreamlift.geometry.mesh import Surface, tangents, to_y_up, vertex_normals
+from dreamlift.geometry.mesh import Surface, vertex_normals
+from dreamlift.geometry.placement import to_y_up
+from dreamlift.geometry.srgb import to_linear
+from dreamlift.geometry.tangents import tangents
 from dreamlift.io.atomic import atomic
+from dreamlift.io.glb import pack
 from dreamlift.io.images import png_bytes
 
 FLOAT, UINT = 5126, 5125
 VERTICES, INDICES = 34962, 34963
-JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
-
-
-def to_linear(srgb: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
-    """Light from sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp_min(0) + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(linear: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
-    """sRGB values from light in [0, 1] (IEC 61966-2-1)."""
-    power = 1.055 * linear.clamp_min(0) ** (1 / 2.4) - 0.055
-    return torch.where(linear <= 0.0031308, linear * 12.92, power)
 
 
 @dataclass
@@ -104,7 +94,7 @@ def write_glb(path: Path, parts: Sequence[Surface]) -> None:
     document |= {"accessors": buffer.accessors, "bufferViews": buffer.views}
     document["buffers"] = [{"byteLength": len(buffer.content)}]
     with atomic(path) as file:
-        file.write_bytes(_chunks(document, bytes(buffer.content)))
+        file.write_bytes(pack(document, bytes(buffer.content)))
 
 
 def _attributes(buffer: _Buffer, part: Surface) -> dict[str, int]:
@@ -172,19 +162,3 @@ def _add_texture(
     images.append({"bufferView": view, "mimeType": "image/png", "name": name})
     document["samplers"] = [{"magFilter": 9729, "minFilter": 9987}]
     document.setdefault("textures", []).append({"source": len(images) - 1, "sampler": 0})
-
-
-def _chunks(document: Mapping[str, Any], content: bytes) -> bytes:
-    """A GLB file: a header of 12 bytes, a JSON chunk and a binary one, each four-aligned."""
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    total = 12 + 8 + len(text) + 8 + len(content)
-    return b"".join(
-        [
-            struct.pack("<4sII", b"glTF", 2, total),
-            struct.pack("<II", len(text), JSON_CHUNK),
-            text,
-            struct.pack("<II", len(content), BIN_CHUNK),
-            content,
-        ]
-    )

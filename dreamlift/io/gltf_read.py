@@ -23,7 +23,8 @@ from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Material, Surface
-from dreamlift.io.gltf import BIN_CHUNK, JSON_CHUNK, to_srgb
+from dreamlift.geometry.srgb import to_srgb
+from dreamlift.io.glb import unpack
 from dreamlift.io.images import decode
 
 COMPONENT = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -129,14 +130,7 @@ def _open(path: Path) -> _File:
     binary = b""
     try:
         if content[:4] == b"glTF":
-            text, at = b"", 12
-            while at + 8 <= len(content):
-                length, kind = struct.unpack_from("<II", content, at)
-                chunk = content[at + 8 : at + 8 + length]
-                text = chunk if kind == JSON_CHUNK else text
-                binary = chunk if kind == BIN_CHUNK else binary
-                at += 8 + length
-            content = text
+            content, binary = unpack(content)
         return _File(path, json.loads(content), binary)
     except ValueError as error:
         raise BadInput(f"{path} is not a glTF file, or is cut short ({error}).") from error

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface, from_y_up
+from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.placement import from_y_up
 from dreamlift.io.gltf_read import read_gltf
 
 FORMATS = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")

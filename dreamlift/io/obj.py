@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.geometry.mesh import Surface, to_y_up, vertex_normals
+from dreamlift.geometry.mesh import Surface, vertex_normals
+from dreamlift.geometry.placement import to_y_up
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import save_png
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.gaussians import Gaussians, base_colors, harmonics_of, turned
+from dreamlift.geometry.gaussians import Gaussians, base_colors, harmonics_of
+from dreamlift.geometry.turning import turned
 from dreamlift.io.atomic import atomic
 from dreamlift.io.spz import read_spz, write_spz
 

@@ -18,9 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface, to_y_up, vertex_normals
+from dreamlift.geometry.mesh import Surface, vertex_normals
+from dreamlift.geometry.placement import to_y_up
+from dreamlift.geometry.srgb import to_linear
 from dreamlift.io.atomic import atomic
-from dreamlift.io.gltf import to_linear
 from dreamlift.io.images import save_png
 
 

@@ -37,7 +37,8 @@ from dreamlift.captures import (
     write_capture,
 )
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface, area, bounds
+from dreamlift.geometry.mesh import Surface, area
+from dreamlift.geometry.placement import bounds
 from dreamlift.geometry.points import scatter
 from dreamlift.geometry.texels import sample
 from dreamlift.io.collection import (

@@ -10,7 +10,8 @@ import torch
 from dreamlift.diffusion import Cosine, Schedule
 from dreamlift.prior import Condition
 from dreamlift.priors.parts import network, placed, settings
-from dreamlift.priors.pixel import Pixel, Prediction, TextEncoder, best_dtype
+from dreamlift.priors.pixel import Pixel, TextEncoder, best_dtype
+from dreamlift.priors.prediction import Prediction
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table, scaled_linear
 

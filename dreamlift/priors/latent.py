@@ -21,7 +21,8 @@ from dreamlift.priors.distilled import SCALE, beside_time
 from dreamlift.priors.encoders import load_clip_words
 from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.parts import network, placed
-from dreamlift.priors.pixel import Prediction, best_dtype, noise_of
+from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.prediction import Prediction, noise_of
 from dreamlift.priors.told import Sentences, Tells, likeness
 from dreamlift.priors.vae import VAE, load_vae
 from dreamlift.scene import Shot

@@ -22,7 +22,7 @@ from dreamlift.cameras import Cameras
 from dreamlift.diffusion import add_noise, velocity
 from dreamlift.errors import BadInput
 from dreamlift.prior import Condition, Prior
-from dreamlift.priors.pixel import Prediction, noise_of
+from dreamlift.priors.prediction import Prediction, noise_of
 from dreamlift.scene import Shot
 
 Layer: TypeAlias = nn.Linear | nn.Conv2d

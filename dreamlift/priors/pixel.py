@@ -7,7 +7,7 @@ Dreamlift's own shipped weights and DeepFloyd IF's first stage are such folders:
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras
-from dreamlift.diffusion import Schedule, eps_from_flow, eps_from_v
+from dreamlift.diffusion import Schedule
 from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.priors.prediction import Prediction, noise_of
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-Prediction: TypeAlias = Literal["epsilon", "v_prediction", "flow"]
-"""What a network says: the noise, v = alpha eps - sigma z, or rectified flow's eps - z."""
 
 CAMERA_NUMBERS = 9
 
@@ -56,23 +54,6 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if device.type == "cpu" and native_bf16() else torch.float32
-
-
-def noise_of(
-    schedule: Schedule,
-    prediction: Prediction,
-    z_t: Float[Tensor, "b c y x"],
-    t: Float[Tensor, " b"],
-    said: Float[Tensor, "b c y x"],
-) -> Float[Tensor, "b c y x"]:
-    """The noise that a network's answer means."""
-    match prediction:
-        case "epsilon":
-            return said
-        case "v_prediction":
-            return eps_from_v(schedule, z_t, t, said)
-        case "flow":
-            return eps_from_flow(z_t, t, said)
 
 
 def camera_numbers(cameras: Cameras) -> Float[Tensor, "b 9"]:

@@ -29,7 +29,8 @@ from dreamlift.priors.latent import Latent
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import seen
 from dreamlift.priors.told import Sentences
-from dreamlift.words import CONTEXT, split, untextured
+from dreamlift.untextured import untextured
+from dreamlift.words import CONTEXT, split
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NEEDED = (

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.convert import zero_level
+from dreamlift.convert.sdf_to_mesh import zero_level
 from dreamlift.fit import Observer, Stage, Terms, fit, made
 from dreamlift.geometry.hinges import hinges
 from dreamlift.geometry.isosurface import grid_points

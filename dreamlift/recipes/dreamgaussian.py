@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.convert import DRAFT, of_gaussians
+from dreamlift.convert.finish import DRAFT
+from dreamlift.convert.gaussians_to_mesh import of_gaussians
 from dreamlift.distil.clouds import cloud_stage, growth
 from dreamlift.fit import Observer, Stage, Terms, fit, made
 from dreamlift.geometry.clouds import in_ball

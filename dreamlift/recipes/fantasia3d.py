@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.distil.meshes import empty_mesh, mesh_stage
+from dreamlift.distil.meshes import mesh_stage
 from dreamlift.fit import Observer, fit, made
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
@@ -94,7 +94,7 @@ class Fantasia3D:
 
     def made(self, run: Run) -> Tetrahedra:
         """The mesh of a finished run."""
-        return made(empty_mesh(self.resolution), run / APPEARANCE)
+        return made(self.scene(), run / APPEARANCE)
 
     def run(
         self,

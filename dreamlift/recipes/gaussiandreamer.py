@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.convert import DRAFT, extract
+from dreamlift.convert.finish import DRAFT
+from dreamlift.convert.volume_to_mesh import extract
 from dreamlift.distil.clouds import cloud_stage, growth
 from dreamlift.fit import Observer, fit, made
 from dreamlift.geometry.gaussians import Gaussians

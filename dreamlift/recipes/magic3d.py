@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.distil.meshes import empty_mesh, mesh_of, mesh_stage
+from dreamlift.distil.inside import empty_mesh, mesh_of
+from dreamlift.distil.meshes import mesh_stage
 from dreamlift.fit import Observer, fit, made
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg

@@ -30,7 +30,7 @@ from dreamlift.prior import Prior
 from dreamlift.recipes.followers import Follower
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
-from dreamlift.words import untextured
+from dreamlift.untextured import untextured
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ the embedded prior knows nothing: it knows textureless pictures instead.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 
-from dreamlift.distil.meshes import empty_mesh, mesh_of, mesh_stage
+from dreamlift.distil.inside import empty_mesh, mesh_of
+from dreamlift.distil.meshes import mesh_stage
 from dreamlift.distil.variation import vsd_stage
 from dreamlift.errors import BadInput
 from dreamlift.fit import Observer, fit, made
@@ -128,15 +128,15 @@ class ProlificDreamer:
         rng, late = torch.Generator().manual_seed(seed), Uniform(*self.t_late)
         plain, bare = Views(shares=(1, 0, 0)), Views(shares=(0, 0, 1))
 
-        fields = Particles([Field() for _ in range(self.particles)]).to(device)
+        fields = [Field() for _ in range(self.particles)]
+        many = Particles(fields).to(device)
         student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
         vsd = VSD(score, student, Annealed(self.t_start, self.t_end))
-        shots, phi = plain.course(self.batch, size=self.size), fields.parameters()
-        lrs = (self.lr, self.lr_student)
-        stage = vsd_stage(fields, phi, shots, vsd, student, self.steps, lrs, seed=seed)
+        shots, lrs = plain.course(self.batch, size=self.size), (self.lr, self.lr_student)
+        stage = vsd_stage(many, many.parameters(), shots, vsd, student, self.steps, lrs, seed=seed)
         fit(stage, run / FIELD, observers)
 
-        mesh = mesh_of(cast(Field, fields[self.chosen - 1]), self.resolution, device)
+        mesh = mesh_of(fields[self.chosen - 1], self.resolution, device)
         sds, shots = SDS(score, late), bare.course(self.batch, size=self.fine_size)
         lrs, regular = (self.lr_shape, 0.0), {"smooth": self.smooth, "hidden": 5.0}
         stage = mesh_stage(mesh, shots, prior, sds, self.shape_steps, lr=lrs, **regular, seed=seed)

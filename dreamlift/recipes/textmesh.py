@@ -24,8 +24,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.convert import DRAFT, extract
-from dreamlift.distil.surfaces import sdf_stage
+from dreamlift.distil.surfaces import mesh_of, sdf_stage
 from dreamlift.distil.textures import anew, four_sides, texture_stage
 from dreamlift.fit import Observer, fit, made
 from dreamlift.guidance.prompts import Sentence, about
@@ -100,13 +99,9 @@ class TextMesh:
         """The sphere before the first step."""
         return SDF(kind=self.skin, radius=self.radius, widths=self.widths)
 
-    def mesh(self, scene: SDF) -> PliableMesh:
-        """The surface of the field, with its colours."""
-        return PliableMesh(extract(scene, replace(DRAFT, texture=256))[0])
-
     def made(self, run: Run) -> PliableMesh:
         """The textured mesh of a finished run."""
-        return made(self.mesh(made(self.scene(), run / FIELD)), run / TEXTURE)
+        return made(mesh_of(made(self.scene(), run / FIELD)), run / TEXTURE)
 
     def run(
         self,
@@ -132,7 +127,7 @@ class TextMesh:
         )
         fit(stage, run / FIELD, observers)
 
-        mesh = self.mesh(scene).to(device)
+        mesh = mesh_of(scene).to(device)
         score = cfg(prior, y, null, self.scale_texture, clamp=1.0)
         sides = four_sides(prior.size, device)
         stage = texture_stage(

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamlift.render.raycast import has_warp
+from dreamlift.render.twins import has_warp
 
+LOST = "Distances test every triangle for every point, a thousand times slower"
+"""Without Warp."""
 PAIRS = 1 << 19
 """Points x triangles that the reference tests at once; bounds its memory."""
 
@@ -23,7 +25,7 @@ def signed_distance(
 ) -> Float[Tensor, " n"]:
     """World units, by the fast twin where it can (single precision), else by the reference."""
     ours = points.dtype == torch.float32 and points.device.type in ("cpu", "cuda")
-    if ours and has_warp():
+    if ours and has_warp(LOST):
         from dreamlift.render.distance_warp import signed_distance_warp
 
         return signed_distance_warp(points, vertices, faces)

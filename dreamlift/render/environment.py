@@ -29,18 +29,6 @@ FLAT = 1e-4
 """Least cosine to the viewer and least alpha: nothing is seen edge-on or is a perfect mirror."""
 
 
-def to_linear(srgb: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """IEC 61966-2-1."""
-    low = srgb / 12.92
-    return torch.where(srgb <= 0.04045, low, ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(linear: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """The inverse of to_linear."""
-    high = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear <= 0.0031308, 12.92 * linear, high)
-
-
 def ggx(n_h: Float[Tensor, "*s"], alpha: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     """Density of microfacets that face h (Walter et al. 2007, Eq. 33)."""
     square = alpha * alpha

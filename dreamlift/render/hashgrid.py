@@ -8,15 +8,16 @@ is kept at x + y n + z n^2 where n^3 entries fit into the table, else at
 
 import itertools
 import math
-import warnings
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamlift.render.twins import has_warp
+
+LOST = "Hash grids are looked up with plain torch, some ten times slower"
+"""Without Warp."""
 PRIMES = (1, 2_654_435_761, 805_459_861)
 WORD = (1 << 32) - 1
 
@@ -83,19 +84,7 @@ def encode(
 def fast(table: Float[Tensor, "entries f"], points: Float[Tensor, "n 3"]) -> bool:
     """Whether the Warp twin takes these: single precision, on a CPU or CUDA; installed."""
     single = table.dtype == points.dtype == torch.float32
-    return single and points.device.type in ("cpu", "cuda") and _warp_installed()
-
-
-@cache
-def _warp_installed() -> bool:
-    found = find_spec("warp") is not None
-    if not found:
-        warnings.warn(
-            "Hash grids are looked up with plain torch, some ten times slower, because the "
-            "warp-lang package is missing. Install it with: pip install warp-lang",
-            stacklevel=4,
-        )
-    return found
+    return single and points.device.type in ("cpu", "cuda") and has_warp(LOST)
 
 
 def encode_torch(

@@ -10,17 +10,17 @@ coordinates"). Both sides of a triangle count. What is nearer than NEAR is not s
 Coverage is a matter of yes and no, and has no gradient: silhouettes get theirs in silhouette.py.
 """
 
-import warnings
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
+from dreamlift.render.twins import has_warp
 
+LOST = "Meshes are rasterised with plain torch, some ten times slower"
+"""Without Warp."""
 NEAR = 1e-2
 """World units along the camera's z; nothing nearer is seen."""
 
@@ -67,19 +67,7 @@ def interpolate(
 
 def fast(x: Float[Tensor, "..."]) -> bool:
     """Whether the Warp twin takes such a tensor: single precision, on a CPU or CUDA; installed."""
-    return x.dtype == torch.float32 and x.device.type in ("cpu", "cuda") and _warp_installed()
-
-
-@cache
-def _warp_installed() -> bool:
-    found = find_spec("warp") is not None
-    if not found:
-        warnings.warn(
-            "Meshes are rasterised with plain torch, some ten times slower, because the warp-lang "
-            "package is missing. Install it with: pip install warp-lang",
-            stacklevel=4,
-        )
-    return found
+    return x.dtype == torch.float32 and x.device.type in ("cpu", "cuda") and has_warp(LOST)
 
 
 def rasterise_torch(

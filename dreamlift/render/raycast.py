@@ -4,15 +4,16 @@ Gradients flow to what is looked up at a hit (colours), not to where the triangl
 soft coverage at silhouettes, which a rasteriser of its own will provide.
 """
 
-import warnings
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamlift.render.twins import has_warp
+
+LOST = "Ray casting tests every triangle for every ray, a thousand times slower"
+"""Without Warp."""
 PAIRS = 1 << 21
 """Rays x triangles that the reference tests at once; bounds its memory."""
 
@@ -43,24 +44,11 @@ def raycast(
 ) -> Hits:
     """Nearest hits, by the fast twin where it can (single precision), else by the reference."""
     ours = origins.dtype == torch.float32 and origins.device.type in ("cpu", "cuda")
-    if ours and has_warp():
+    if ours and has_warp(LOST):
         from dreamlift.render.raycast_warp import raycast_warp
 
         return raycast_warp(origins, directions, vertices, faces)
     return raycast_torch(origins, directions, vertices, faces)
-
-
-@cache
-def has_warp() -> bool:
-    """Whether Warp is installed; says once what is lost where it is not."""
-    found = find_spec("warp") is not None
-    if not found:
-        warnings.warn(
-            "Ray casting falls back to testing every triangle for every ray, which is a thousand "
-            "times slower: warp is not installed. Install it with `pip install warp-lang`.",
-            stacklevel=3,
-        )
-    return found
 
 
 @torch.no_grad()

@@ -9,10 +9,7 @@ are the true ones of what is drawn (INRIA's pass through the cap of alpha and st
 J). `composite` is the specification of splat_warp.py.
 """
 
-import warnings
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -25,7 +22,10 @@ from dreamlift.cameras import Cameras
 from dreamlift.geometry.gaussians import Gaussians, factors, rotations
 from dreamlift.geometry.harmonics import basis
 from dreamlift.lights import Light, shade
+from dreamlift.render.twins import has_warp
 
+LOST = "Gaussians render with plain torch, some ten times slower"
+"""Without Warp."""
 NEAR = 0.2
 """Means nearer than this to the camera's plane, world units, are not drawn."""
 CLAMP = 0.3
@@ -252,22 +252,10 @@ class Composite(Protocol):
     ) -> Float[Tensor, "b h w d"]: ...
 
 
-@cache
-def _warp_installed() -> bool:
-    found = find_spec("warp") is not None
-    if not found:
-        warnings.warn(
-            "Gaussians render with plain torch, some ten times slower, because the warp-lang "
-            "package is missing. Install it with: pip install warp-lang",
-            stacklevel=3,
-        )
-    return found
-
-
 def _for_warp(like: Tensor) -> bool:
     """Whether Warp computes with such tensors here."""
     fits = like.dtype == torch.float32 and like.device.type in ("cpu", "cuda")
-    return fits and _warp_installed()
+    return fits and has_warp(LOST)
 
 
 def fastest(footprints: Footprints) -> Composite:

@@ -7,11 +7,8 @@ before compositing (DreamFusion, arXiv:2209.14988, Sec. 3.1). This file is the s
 volume_warp.py.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -22,7 +19,10 @@ from dreamlift.lights import Light, shade
 from dreamlift.render.grid import density_of, lookup, slopes
 from dreamlift.render.occupancy import occupied_at
 from dreamlift.render.skin import Skin, neus_thickness, volsdf_density
+from dreamlift.render.twins import has_warp
 
+LOST = "Volumes render with plain torch, some ten times slower"
+"""Without Warp."""
 BALL = 1.2
 """Radius of the ball around the origin that is rendered, in world units; outside is nothing."""
 
@@ -256,18 +256,6 @@ class MarchGrid(Protocol):
     ) -> Marched: ...
 
 
-@cache
-def _warp_installed() -> bool:
-    found = find_spec("warp") is not None
-    if not found:
-        warnings.warn(
-            "Volumes render with plain torch, some ten times slower, because the warp-lang package "
-            "is missing. Install it with: pip install warp-lang",
-            stacklevel=3,
-        )
-    return found
-
-
 def fastest(grid: Float[Tensor, "x y z 4"], rays: Rays) -> MarchGrid:
     """The twin for these tensors: Warp for single precision, torch for anything else, as on MPS.
 
@@ -275,7 +263,7 @@ def fastest(grid: Float[Tensor, "x y z 4"], rays: Rays) -> MarchGrid:
     """
     moving = rays.first.requires_grad or rays.directions.requires_grad
     other = grid.dtype != torch.float32 or grid.device.type not in ("cpu", "cuda")
-    if other or moving or not _warp_installed():
+    if other or moving or not has_warp(LOST):
         return march_grid
     from dreamlift.render import volume_warp
 

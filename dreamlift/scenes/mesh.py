@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dreamlift.geometry.mesh import Material, Surface, face_cross, tangents, vertex_normals
+from dreamlift.geometry.mesh import Material, Surface, face_cross, vertex_normals
+from dreamlift.geometry.srgb import to_linear, to_srgb
+from dreamlift.geometry.tangents import tangents
 from dreamlift.geometry.texels import sample
 from dreamlift.io.meshes import read_mesh
 from dreamlift.lights import shade
-from dreamlift.render.environment import Environment, shade_environment, to_linear, to_srgb
+from dreamlift.render.environment import Environment, shade_environment
 from dreamlift.render.raycast import Fragments, Hits, raycast
 from dreamlift.scene import Rendering, Scene, Shot
 

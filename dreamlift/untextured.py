@@ -1,0 +1,39 @@
+"""Sentences for pictures that show no texture, and the words that they do without.
+
+The order of these words is in shipped weights (words.py).
+"""
+
+import re
+
+COLOURS = (
+    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
+)  # fmt: skip
+PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
+NEUTRAL = (
+    "a dslr photo of", "a photo of", "a picture of", "an image of", "a 3d model of",
+    "a 3d render of", "a render of", "a zoomed out dslr photo of", "a zoomed out photo of",
+    "a wide angle dslr photo of", "a close up photo of", "a high quality photo of", "dslr photo of",
+)  # fmt: skip
+UNTEXTURED = "untextured"
+
+_NAMED = f"(?:{'|'.join(COLOURS)})"
+_LENS = rf"[,.]? *\b(?:left|right) lens (?:is )?{_NAMED}"
+_OTHER = rf",? (?:and )?(?:left|right) (?:lens )?(?:is )?{_NAMED}"
+_ENDS = rf"[,.]? *\b{_NAMED} on (?:top|bottom)\b(?! of)"
+_CLAUSES = re.compile(rf"{_LENS}(?:{_OTHER})?\b|{_ENDS}", re.IGNORECASE)
+"""Clauses that say nothing but a colour."""
+
+
+def untextured(text: str) -> str:
+    """The sentence for a picture without colours: no colour words, and said to be untextured.
+
+    Any sentence will do, known words or not; phrases such as "a photo of" are dropped.
+    """
+    said = _CLAUSES.sub("", text.strip())
+    for opening in NEUTRAL:
+        if said.lower().startswith(opening + " "):
+            said = said[len(opening) + 1 :]
+    kept = [w for w in said.split() if w.lower().strip(",") not in (*COLOURS, *PATTERNS)]
+    if kept and kept[0].lower() in ("a", "an", "the"):
+        kept = kept[1:]
+    return " ".join(["an", UNTEXTURED, *kept])
