@@ -15,7 +15,7 @@ from dreamlift.export import bring_out
 from dreamlift.grammar import parse
 from dreamlift.offers import Recipe, recipe_of
 from dreamlift.priors.oracle import Oracle
-from dreamlift.recipes import Name
+from dreamlift.recipes import Name, dreamgaussian
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.run import Run
 from dreamlift.scene import Shot
@@ -99,3 +99,26 @@ def test_what_follows_a_clip_becomes_what_it_asks_for(name: Name, tmp_path: Path
     again = recipe.made(Run(tmp_path))
     for key, value in scene.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
+
+
+@pytest.mark.seconds
+def test_dreamgaussian_s_numbers_reach_its_cut_and_its_texture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales, cuts = list[float](), list[dict[str, float]]()
+    cfg, cut = dreamgaussian.cfg, dreamgaussian.of_gaussians
+
+    def guided(prior: Any, y: Any, null: Any, scale: float, **more: Any) -> Any:
+        scales.append(scale)
+        return cfg(prior, y, null, scale, **more)
+
+    def recorded(gaussians: Any, finish: Any, **how: float) -> Any:
+        cuts.append(how)
+        return cut(gaussians, finish, **how)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(dreamgaussian, "cfg", guided)
+    monkeypatch.setattr(dreamgaussian, "of_gaussians", recorded)
+    numbers = {"scale": 5.0, "scale_texture": 2.0, "dark": 0.4, "even": 3}
+    replace(short("dreamgaussian"), **numbers).run(Run(tmp_path), oracle())
+    assert scales == [5.0, 2.0]
+    assert cuts == [{"dark": 0.4, "even": 3}]

@@ -53,10 +53,10 @@ class DreamGaussian:
     """What to make."""
     seed: int = 0
     """Every random draw follows from it."""
-    steps: int = 300
+    steps: int = 250
     """Of the cloud (500 in the paper)."""
-    texture_steps: int = 50
-    """Of the texture."""
+    texture_steps: int = 30
+    """Of the texture (50 in the paper)."""
     batch: int = 1
     """Views per step."""
     scale: float = 7.5
@@ -100,7 +100,7 @@ class DreamGaussian:
     def paper(self) -> "DreamGaussian":
         """The paper's numbers; for large priors."""
         more = replace(self, scale=100.0, scale_texture=100.0, size=512, texture_size=512)
-        return replace(more, steps=500, denoising=10)
+        return replace(more, steps=500, texture_steps=50, denoising=10)
 
     def cloud(self) -> Cloud:
         """The Gaussians before the first step."""
