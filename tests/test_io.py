@@ -317,6 +317,15 @@ def test_labels_stand_under_their_pictures():
         contact_sheet(images, columns=2, labels=["a"])
 
 
+@pytest.mark.parametrize("label", ["a purple frog on top of an orange cube", "prolificdreamer"])
+def test_a_label_stays_under_its_picture(label: str):
+    sheet = contact_sheet(torch.ones(2, 64, 64, 3), columns=2, gap=4, labels=[label, ""])
+    ink = (sheet < 0.5).any(-1)
+    rows, columns = ink.nonzero().unbind(1)
+    assert int(columns.min()) >= 4 and int(columns.max()) < 4 + 64
+    assert int(rows.min()) >= 4 + 64 and int(rows.max()) < len(sheet) - 4
+
+
 def test_a_film_has_its_frames_in_a_format_browsers_play(tmp_path: Path):
     import av
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import torch
@@ -95,24 +96,31 @@ def contact_sheet(
     gap: int = 4,
     background: float = 1.0,
 ) -> Float[Tensor, "y x 3"]:
-    """Pictures in rows of `columns`, `gap` pixels apart, each above its label if there are any."""
+    """Pictures in rows of `columns`, `gap` pixels apart, each above its label if there are any.
+
+    A label wider than its picture goes on in the next line.
+    """
     b, h, w, _ = images.shape
     if labels and len(labels) != b:
         raise ValueError(f"{b} pictures need {b} labels, not {len(labels)}.")
     rows = -(-b // columns)
     text = max(11, h // 16)
-    line = text + 6 if labels else 0
+    font = ImageFont.load_default(text)
+    letters = max(1, int(w / font.getlength("e")))
+    below = ["\n".join(wrap(label, letters)) for label in labels]
+    lines = max((1 + label.count("\n") for label in below), default=0)
+    line = lines * (text + 6)
     size = (columns * (w + gap) + gap, rows * (h + line + gap) + gap)
     shade = round(255 * background)
     sheet = Image.new("RGB", size, (shade,) * 3)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(text)
     ink = (0, 0, 0) if background > 0.5 else (255, 255, 255)
     for i in range(b):
         x, y = gap + i % columns * (w + gap), gap + i // columns * (h + line + gap)
         sheet.paste(_to_pil(images[i]), (x, y))
         if labels:
-            draw.text((x + w / 2, y + h + line / 2), labels[i], ink, font, anchor="mm")
+            middle = (x + w / 2, y + h + line / 2)
+            draw.multiline_text(middle, below[i], ink, font, anchor="mm", align="center")
     return torch.from_numpy(np.asarray(sheet).copy()).float() / 255
 
 
