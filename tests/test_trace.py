@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit
 from dreamlift.geometry.primitives import Program, Solid, ball, box, cylinder, ellipsoid, pack, rod
-from dreamlift.render import trace as module
-from dreamlift.render.trace import Traced, has_warp, trace, trace_torch
+from dreamlift.render import twins
+from dreamlift.render.trace import Traced, trace, trace_torch
 from dreamlift.render.trace_warp import trace_warp
 
 Tracer = Callable[[Program, Tensor, Cameras], Traced]
@@ -222,16 +222,15 @@ def test_other_dtypes_are_traced_by_torch() -> None:
 
 def test_without_warp_a_cpu_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "warp" else real(name))
-    has_warp.cache_clear()
+    monkeypatch.setattr(twins, "find_spec", lambda name: None if name == "warp" else real(name))
+    twins.has_warp.cache_clear()
     try:
-        assert not has_warp(warn=False)
         with pytest.warns(UserWarning, match="pip install warp-lang"):
             first = trace(a_ball(), FIRST, cameras(30, 20, size=16))
         again = trace(a_ball(), FIRST, cameras(30, 20, size=16))  # a second warning is an error
         assert torch.equal(first.coverage, again.coverage)
     finally:
-        has_warp.cache_clear()
+        twins.has_warp.cache_clear()
 
 
 @pytest.mark.seconds

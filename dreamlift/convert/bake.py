@@ -1,47 +1,51 @@
 """A cut surface with a texture of the colours that its volume shows."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.convert.finish import Finish
 from dreamlift.geometry.isosurface import Isosurface
 from dreamlift.geometry.mesh import Surface, vertex_normals
 from dreamlift.geometry.simplify import simplify
-from dreamlift.geometry.uv import Unwrapped, painted, unwrap
+from dreamlift.geometry.uv import painted, unwrap
 from dreamlift.geometry.volume import CHUNK, Volume
+
+Colors: TypeAlias = Callable[[Float[Tensor, "k 3"], Float[Tensor, "k 3"]], Float[Tensor, "k 3"]]
+"""Colours of points of a surface, seen in directions straight into it."""
 
 
 @torch.no_grad()
 def baked(volume: Volume, finish: Finish, found: Isosurface) -> tuple[Surface, int]:
     """The surface of a volume, as it was cut, with a baked texture, and its number of charts."""
     cell = 2 * float(volume.bounds.abs().max()) / (finish.resolution - 1)
-    vertices, faces = simplify(found.vertices, found.faces, finish.faces)
+    color = partial(shown, volume, cell=cell)
+    return wrapped(found.vertices, found.faces, finish, color)
+
+
+@torch.no_grad()
+def wrapped(
+    vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "m 3"], finish: Finish, color: Colors
+) -> tuple[Surface, int]:
+    """A mesh with fewer triangles and a texture of its colours, and its number of charts."""
+    vertices, faces = simplify(vertices, faces, finish.faces)
     flat = unwrap(vertices, faces, size=finish.texture)
     normals = vertex_normals(vertices, faces)[flat.source]
     vertices = vertices[flat.source]
-    texture = bake(volume, vertices, normals, flat, finish.texture, cell)
+    texture = painted(
+        flat,
+        torch.cat([vertices, -normals], -1),
+        finish.texture,
+        lambda at: color(at[:, :3], at[:, 3:]),
+    )
     surface = Surface(
         vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
     )
     return surface, flat.charts
-
-
-@torch.no_grad()
-def bake(
-    volume: Volume,
-    vertices: Float[Tensor, "m 3"],
-    normals: Float[Tensor, "m 3"],
-    flat: Unwrapped,
-    size: int,
-    cell: float,
-) -> Float[Tensor, "h w 3"]:
-    """A texture of the colours that the volume shows; `cell` as in `shown`."""
-
-    def color(at: Float[Tensor, "n 6"]) -> Float[Tensor, "n 3"]:
-        return shown(volume, at[:, :3], at[:, 3:], cell)
-
-    return painted(flat, torch.cat([vertices, -normals], -1), size, color)
 
 
 def shown(

@@ -6,11 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamlift.convert.bake import wrapped
 from dreamlift.convert.finish import Finish
-from dreamlift.geometry.mesh import Surface, area, vertex_normals
+from dreamlift.geometry.mesh import Surface, area
 from dreamlift.geometry.pieces import components, select
-from dreamlift.geometry.simplify import simplify
-from dreamlift.geometry.uv import painted, unwrap
 
 SPECK = 0.01
 """Share of a mesh's area below which a piece of it is left out."""
@@ -28,11 +27,4 @@ def textured(
     piece = components(faces, len(vertices))
     share = torch.zeros(int(piece.max()) + 1).index_add(0, piece, area(vertices, faces))
     vertices, faces = select(vertices, faces, (share > SPECK * share.sum())[piece])
-    vertices, faces = simplify(vertices, faces, finish.faces)
-    flat = unwrap(vertices, faces, size=finish.texture)
-    normals = vertex_normals(vertices, faces)[flat.source]
-    vertices = vertices[flat.source]
-    texture = painted(flat, vertices, finish.texture, lambda at: color(at).cpu())
-    return Surface(
-        vertices, flat.faces, normals=normals, uv=flat.uv, texture=texture, name="object"
-    )
+    return wrapped(vertices, faces, finish, lambda at, _: color(at).cpu())[0]

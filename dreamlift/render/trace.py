@@ -10,10 +10,7 @@ The march goes on behind the first hit until it is half a pixel deep. Two solids
 thin wall, never look deep although they cover: so a hit whose eight neighbours all hit is full.
 """
 
-import warnings
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -23,7 +20,10 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras
 from dreamlift.geometry.primitives import FAR, Program, distance
+from dreamlift.render.twins import has_warp
 
+LOST = "Toys are traced with plain torch, many times slower"
+"""Without Warp."""
 BALL = 1.6
 """Nothing is drawn outside the ball of this radius around the origin, in world units."""
 STEPS = 128
@@ -76,7 +76,7 @@ def trace(program: Program, scene: Int[Tensor, " b"], cameras: Cameras) -> Trace
     check(scene, cameras)
     device = cameras.K.device.type
     ours = cameras.K.dtype == torch.float32 and device in ("cpu", "cuda")
-    if ours and has_warp(warn=device == "cpu"):
+    if ours and has_warp(LOST):
         from dreamlift.render.trace_warp import trace_warp
 
         return trace_warp(program, scene, cameras)
@@ -90,19 +90,6 @@ def check(scene: Int[Tensor, " b"], cameras: Cameras) -> None:
             f"Every camera looks at one scene: {len(cameras)} cameras came with {len(scene)} "
             "scene numbers. Repeat the numbers, as in scene.repeat_interleave(views)."
         )
-
-
-@cache
-def has_warp(*, warn: bool) -> bool:
-    """Whether warp is installed; a machine without a GPU is told, once, what it would gain."""
-    found = find_spec("warp") is not None
-    if warn and not found:
-        warnings.warn(
-            "Tracing falls back to torch, which is many times slower: warp is not installed. "
-            "Install it with `pip install warp-lang`.",
-            stacklevel=3,
-        )
-    return found
 
 
 @dataclass(frozen=True)
