@@ -41,7 +41,7 @@ log = logging.getLogger("dreamlift")
 class Firmer(Protocol):
     """What a stage keeps and can be firmer about."""
 
-    def firmer(self) -> None: ...
+    def firmer(self) -> bool: ...
 
 
 class Empty(Amiss):
@@ -138,8 +138,8 @@ class Remedies:
         kept = [kept for kept in moment.stage.keep.values() if isinstance(kept, Firmer)]
         if not kept or self.count("two faces") == TIMES:
             return
-        for one in kept:
-            one.firmer()
+        if not any([one.firmer() for one in kept]):  # all of them are asked
+            return
         done = f"twice as firm about {', '.join(moment.stage.keep)}"
         self._note(moment.run, moment.step.index + 1, "two faces", finding.said, done)
 

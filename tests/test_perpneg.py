@@ -206,5 +206,14 @@ def test_the_recipe_is_as_firm_as_its_strength_has_become():
     assert not torch.allclose(before, twice)
 
 
+def test_a_strength_doubles_up_to_its_most():
+    firm = perpneg.Strength(0.75, most=2.0)
+    assert firm.firmer() and float(firm) == 1.5
+    assert firm.firmer() and float(firm) == 2.0
+    assert not firm.firmer() and float(firm) == 2.0
+    above = perpneg.Strength(5.0)
+    assert not above.firmer() and float(above) == 5.0
+
+
 def test_it_is_a_score():
     assert isinstance(three(-1.0)[1], scores.Score)

@@ -221,9 +221,9 @@ def faces(look: Look) -> tuple[float, float]:
     return shares[0], shares[1]
 
 
-def vain() -> tuple[Stage[None], Strength]:
+def vain(most: float = 4.0) -> tuple[Stage[None], Strength]:
     """Two sides, seen squarely in turn, by a Perp-Neg that is too weak."""
-    prior, firm, scene = Vain(), Strength(0.25), Sides()
+    prior, firm, scene = Vain(), Strength(0.25, most), Sides()
     others = unlike(prior, sided("a cat"), strength=firm)
     score = PerpNeg(prior, about(prior, "a cat", interpolate=True), Sentence(prior, ""), others, 1)
     sds = SDS(score, Uniform(0.3, 0.7))
@@ -265,3 +265,10 @@ def test_a_firmer_perp_neg_turns_the_second_face_away(tmp_path: Path) -> None:
     fit(resumed, Run(tmp_path / "stopped"), [Remedies(suspicious)])
     assert torch.equal(resumed.scene.state_dict()["pixels"], cured.scene.state_dict()["pixels"])
     assert float(firm) == 0.25 * 2 ** len(entries)
+
+
+def test_what_cannot_be_firmer_is_no_remedy(tmp_path: Path) -> None:
+    stuck, firm = vain(most=0.25)
+    fit(stuck, Run(tmp_path), [Remedies(suspicious)])
+    assert float(firm) == 0.25 and remedied(tmp_path) == []
+    assert len(told(tmp_path)[1]) == 1  # but it is told

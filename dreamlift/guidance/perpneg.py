@@ -25,6 +25,9 @@ Away: TypeAlias = Callable[[Shot], Float[Tensor, " b"]]
 
 NEGLIGIBLE = 1e-4
 """A negative whose weights are all nearer to 0 is not evaluated."""
+FIRMEST = 4.0
+"""The greatest strength that doubling comes to, unless told (the end of stable-dreamfusion's
+range)."""
 
 
 def perpendicular(
@@ -105,15 +108,17 @@ def _turned(azimuth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 class Strength:
     """How strongly other sides are negated; a stage that keeps it can be firmer about it."""
 
-    def __init__(self, value: float) -> None:
-        self.value = value
+    def __init__(self, value: float, most: float = FIRMEST) -> None:
+        self.value, self.most = value, most
 
     def __float__(self) -> float:
         return self.value
 
-    def firmer(self) -> None:
-        """Twice as strong, from here on."""
-        self.value *= 2
+    def firmer(self) -> bool:
+        """Twice as strong from here on, `most` at most; whether that is any stronger."""
+        before = self.value
+        self.value = max(before, min(2 * before, self.most))
+        return self.value > before
 
     def state_dict(self) -> dict[str, Any]:
         return {"strength": self.value}

@@ -39,8 +39,9 @@ class PerpNeg(Follower):
 
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
-    strength: float = 2.0
-    """How strongly the other sides are pushed away: the weights are minus this, at most."""
+    strength: float = 0.5
+    """How strongly the other sides are pushed away: the weights are minus this, at most (2 in
+    stable-dreamfusion)."""
     clamp: bool = True
     """Keep the clean sample that the guided noise implies within the range of pictures."""
     t_start: tuple[float, float] = (0.3, 0.98)
@@ -51,7 +52,9 @@ class PerpNeg(Follower):
     def paper(self) -> "PerpNeg":
         """The paper's numbers; for large priors."""
         t = (0.02, 0.98)
-        return replace(self, steps=10_000, scale=100.0, clamp=False, t_start=t, t_end=t)
+        return replace(
+            self, steps=10_000, scale=100.0, strength=2.0, clamp=False, t_start=t, t_end=t
+        )
 
     def guidance(self, prior: Prior, firm: Strength | None = None) -> SDS:
         """What the prior says of a picture; `firm` is the strength where others may raise it."""
@@ -71,8 +74,8 @@ class PerpNeg(Follower):
         *,
         device: torch.device | str = "cpu",
     ) -> Field:
-        """Make the field, or load it where the run has it; two faces raise the strength."""
-        firm = Strength(self.strength)
+        """Make the field, or load it where the run has it; two faces double the strength, once."""
+        firm = Strength(self.strength, 2 * self.strength)
         sds = self.guidance(prior, firm)
         kept = {"strength": firm}
         return self.field().follow(sds, run, prior, observers, device=device, keep=kept)
