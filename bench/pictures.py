@@ -34,10 +34,16 @@ from dreamlift.io.images import contact_sheet, load_image, save_png
 from dreamlift.prior import Prior
 from dreamlift.priors.source import source_of
 from dreamlift.scene import Shot
-from dreamlift.toybox import lists
+from dreamlift.toybox import lists, lists_wide
 from dreamlift.toybox.scenes import toy_scene
 
-LISTS = {"tune": lists.TUNE, "held-out": lists.HELD_OUT}
+LISTS = {
+    "tune": lists.TUNE,
+    "held-out": lists.HELD_OUT,
+    "wide-tune": lists_wide.WIDE_TUNE,
+    "wide-held-out": lists_wide.HELD_OUT,
+    "seeds": lists_wide.SEEDS,
+}
 AZIMUTHS = torch.tensor([30.0, 120.0, 210.0, 300.0])
 BACKGROUND = 0.86
 

@@ -4,7 +4,8 @@
 
 It can be stopped and started again: what is made stays made. OUT/scores.json, OUT/report.html and
 the table on the screen are written at the end. A run that makes no object stays in the figures,
-with 0. `report` is the list of a release, never of a sweep (toybox/lists.py).
+with 0. `report`, `objects` and `seeds` are lists of a release, never of a sweep (toybox/lists.py,
+toybox/lists_wide.py).
 """
 
 import argparse
@@ -23,8 +24,9 @@ from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.observers import log
 from dreamlift.run import slug
 from dreamlift.toybox.lists import REPORT, TUNE
+from dreamlift.toybox.lists_wide import OBJECTS, SEEDS
 
-LISTS = {"tune": TUNE, "report": REPORT}
+LISTS = {"tune": TUNE, "report": REPORT, "objects": OBJECTS, "seeds": SEEDS}
 
 
 def make(folder: Path, prompt: str, seed: int, choices: argparse.Namespace) -> str | None:

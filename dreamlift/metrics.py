@@ -1,4 +1,4 @@
-"""Pure scores from embeddings, and how sure a mean of them is.
+"""Pure scores from embeddings, how sure a mean of them is, and how far two sets of them are apart.
 
 A score matrix has a row for each of `v` pictures and a column for each of `n` captions; the
 greater a score, the better the caption fits.
@@ -91,3 +91,24 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[f
     if len(values) < FEW or max(values) - min(values) < 1e-9:
         return wilson(sum(values) / len(values), len(values), confidence)
     return bootstrap(values, confidence)
+
+
+def kernel_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
+    """How far two samples of features are from one distribution; 2 or more of each.
+
+    The squared maximum mean discrepancy under the kernel (a . b / d + 1)^3, unbiased, so that of
+    one distribution it is as often below 0 as above (KID: Binkowski et al., arXiv:1801.01401).
+    """
+    n, m = len(x), len(y)
+    if min(n, m) < 2:
+        raise ValueError(f"A distance needs 2 features or more on each side, not {n} and {m}.")
+    x, y = x.double(), y.double()
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def within(a: Tensor) -> Tensor:
+        k = kernel(a, a)
+        return (k.sum() - k.diagonal().sum()) / (len(a) * (len(a) - 1))
+
+    return float(within(x) + within(y) - 2 * kernel(x, y).mean())

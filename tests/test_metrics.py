@@ -7,6 +7,7 @@ from conftest import rng
 from dreamlift.metrics import (
     bootstrap,
     interval,
+    kernel_distance,
     mistaken,
     r_precision,
     ranked_first,
@@ -103,3 +104,39 @@ def test_a_few_objects_that_agree_prove_little():
     assert high > 0.75
     with pytest.raises(ValueError, match="at least one"):
         interval([])
+
+
+def test_the_kernel_distance_is_its_double_sum():
+    x, y = torch.randn(4, 3, generator=rng(1)), torch.randn(5, 3, generator=rng(2))
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> float:
+        return (float(a.double() @ b.double()) / 3 + 1) ** 3
+
+    within = sum(kernel(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j) / 12
+    beside = sum(kernel(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j) / 20
+    across = sum(kernel(a, b) for a in x for b in y) / 20
+    assert kernel_distance(x, y) == pytest.approx(within + beside - 2 * across)
+    assert kernel_distance(y, x) == pytest.approx(kernel_distance(x, y))
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
+    apart = kernel_distance(a.repeat(3, 1), b.repeat(2, 1))
+    assert apart == pytest.approx(1.5**3 + 3.0**3 - 2)
+
+
+def test_of_one_distribution_the_kernel_distance_is_nought_on_average():
+    some = rng(3)
+    found = [
+        kernel_distance(torch.randn(6, 4, generator=some), torch.randn(9, 4, generator=some))
+        for _ in range(400)
+    ]
+    values = torch.tensor(found)
+    assert values.mean().abs() < 3 * values.std() / 20
+    assert 0.3 < (values < 0).float().mean() < 0.8
+    shifted = kernel_distance(
+        torch.randn(60, 4, generator=some), 1 + torch.randn(60, 4, generator=some)
+    )
+    assert shifted > 5 * values.std()
+
+
+def test_one_feature_has_no_distance():
+    with pytest.raises(ValueError, match="not 1 and 3"):
+        kernel_distance(torch.zeros(1, 2), torch.zeros(3, 2))

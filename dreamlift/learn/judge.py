@@ -120,17 +120,21 @@ class Judge(nn.Module):
         self.weave = nn.Linear(d, len(WEAVES))
         self.local = nn.Linear(d, len(NOUNS) + len(PAINTS) + len(ROLES) + 1)
 
-    def forward(
-        self, x: Float[Tensor, "b h w 3"], nouns: Int[Tensor, "#b q"], roles: Int[Tensor, "#b q"]
-    ) -> Reading:
-        """All that is read off pictures (sRGB in [0, 1], any square size), of nouns in roles."""
+    def map(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b p d"]:
+        """What it makes of every place of pictures (sRGB in [0, 1], any square size)."""
         y = x.permute(0, 3, 1, 2)
         if y.shape[-1] != self.size:
             shrinks = y.shape[-1] > self.size
             y = F.interpolate(y, (self.size, self.size), mode="area" if shrinks else "bilinear")
         fine = self.fine(2 * y - 1)
         back = F.interpolate(self.back(self.coarse(fine)), scale_factor=2, mode="nearest")
-        y = self.out(back + self.across(fine)).flatten(2).transpose(1, 2) + self.places
+        return self.out(back + self.across(fine)).flatten(2).transpose(1, 2) + self.places
+
+    def forward(
+        self, x: Float[Tensor, "b h w 3"], nouns: Int[Tensor, "#b q"], roles: Int[Tensor, "#b q"]
+    ) -> Reading:
+        """All that is read off pictures (sRGB in [0, 1], any square size), of nouns in roles."""
+        y = self.map(x)
         answers, sought = self.scene(self.questions[None], y)
         relation = self.relation(answers[:, 0]).float().log_softmax(-1)
         view = self.view(answers[:, 1]).float().log_softmax(-1)
@@ -163,6 +167,12 @@ class Judge(nn.Module):
         one = read.relation.new_ones(len(x), 1)
         parts = (read.relation, read.nouns, read.absent, read.colours, read.sizes, read.weaves, one)
         return torch.cat([part.flatten(1) for part in parts], -1)
+
+    @torch.no_grad()
+    def features(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
+        """What pictures look like to it, for `metrics.kernel_distance`: the mean over its map,
+        normalised (mean 0, mean square 1)."""
+        return F.layer_norm(self.map(x).float().mean(1), (self.shape.widths[-1],))
 
     @torch.no_grad()
     def views(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b 8"]:
