@@ -48,6 +48,7 @@ def test_all_of_its_lists_can_be_asked_of_it() -> None:
         prior.check(prompt)
     assert {category(prompt) for prompt in WIDE_TUNE} == {"trained pair"}
     assert {category(prompt) for prompt in HELD_OUT} == {"held-out pair"}
+    assert category("a vase of purple flowers") == "held-out pair"  # a flower in a vase
     assert len(set(HELD_OUT)) == 100 and OBJECTS == HELD_OUT[:60]
 
 

@@ -106,8 +106,11 @@ ASIDE = ("left of", "right of", "behind")
 
 
 def category(prompt: str) -> Category:
-    """What kind of composition a prompt names; with several relations, one held out is enough."""
-    graph = parse(prompt)
+    """What kind of composition a prompt names; with several relations, one held out is enough.
+
+    As it is built: a vase with a flower is a flower in a vase.
+    """
+    graph = meant(parse(prompt))
     if not graph.links:
         return "single"
     pairs = ((graph.things[k.subject].noun, graph.things[k.object].noun) for k in graph.links)
