@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_others
 import tiny_pipelines
 import torch
 from conftest import rng
@@ -113,6 +114,17 @@ def test_every_family_can_be_planned_for(family: str, tmp_path: Path) -> None:
     plain, alone = needs(source, Ways()), needs(source, Ways(checkpoint=True, one_by_one=True))
     assert plain.asked > alone.asked > 0 and plain.kept >= alone.kept
     assert planned(source, "16G", "cpu").ways == Ways()
+
+
+@pytest.mark.weights
+def test_four_views_together_can_be_planned_for(tmp_path: Path) -> None:
+    tiny_others.mvdream(tmp_path)
+    source = source_of(tmp_path, "cpu")
+    one, four, five = (needs(source, Ways(), batch=batch) for batch in (1, 4, 5))
+    assert one == four and five.kept == pytest.approx(2 * four.kept, rel=0.02)
+    plain: Any = source.load("cpu")
+    assert four.network == sum(map(thrift.size, plain.network.parameters()))
+    assert planned(source, "16G", "cpu", batch=4).ways == Ways()
 
 
 @pytest.mark.weights

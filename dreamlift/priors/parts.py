@@ -31,6 +31,11 @@ def hollow() -> Generator[None]:
         _HOLLOW.reset(token)
 
 
+def shapes_alone() -> bool:
+    """Whether this is within `hollow()`."""
+    return _HOLLOW.get()
+
+
 def settings(folder: Path, name: str) -> Mapping[str, Any]:
     """A JSON file of a pipeline. Raises ValueError where it is missing or no object."""
     file = folder / name
@@ -75,7 +80,7 @@ def network(
     `hollow()` it has shapes alone, on torch's meta device.
     """
     config = settings(folder, f"{part}/config.json")
-    if _HOLLOW.get():
+    if shapes_alone():
         with torch.device("meta"):
             empty = cast(nn.Module, cast(Any, load).__self__.from_config(dict(config)))
         return nn.Module.to(empty, dtype).requires_grad_(False).eval(), config

@@ -163,6 +163,7 @@ def needs(source: Source, ways: Ways, *, batch: int = 1) -> Needs:
         prior: Any = opening.load(folder, device="meta", dtype=dtype)
     if not isinstance(prior, Latent | Pixel):
         raise ValueError(f"{source.name} is not followed by sentences alone.")
+    batch = -(-batch // prior.views) * prior.views  # so many are asked about together
     layers = [sum(size(p) for p in m.parameters(recurse=False)) for m in prior.network.modules()]
     network = 2 * max(layers) if ways.offload else sum(map(size, prior.network.parameters()))
     encoder = 0.0
@@ -204,6 +205,8 @@ def imagined(prior: Latent | Pixel, batch: int) -> Condition:
     told = {"tokens": torch.empty(batch, length, width, device="meta")}
     if pooled is not None:
         told["pooled"] = torch.empty(batch, pooled, device="meta")
+    if prior.views > 1:
+        told["camera"] = torch.empty(batch, int(added or 0), device="meta")
     if isinstance(prior, Latent) and (more := config["in_channels"] - prior.vae.channels) > 0:
         cells = prior.size // prior.factor
         if "cross_attention_dim" in config and "joint_attention_dim" not in config:
