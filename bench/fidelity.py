@@ -52,7 +52,7 @@ from dreamlift.toybox.wide import pair, wide_coloured
 from dreamlift.views import Views
 from dreamlift.words import UnknownWord, held
 
-TRUE = 16
+TRUE = 8
 """True renders of each caption."""
 SHOWN = 12
 """The farthest that are drawn."""
@@ -87,7 +87,7 @@ def wordings(name: str, world: Seen, count: int) -> list[Graph]:
 
 def drawn(prior: Prior, graph: Graph, views: int, scale: float) -> Float[Tensor, "v h w 3"]:
     """The prior's pictures of a caption, from where recipes look."""
-    rng = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(number(phrase(graph), "drawn"))
     shot = Views().draw(views, rng, shading="lit")
     score = cfg(prior, Sentence(prior, phrase(graph)), Sentence(prior, ""), scale, clamp=1.0)
     like = prior.encode(torch.zeros(views, prior.size, prior.size, 3))
@@ -96,10 +96,15 @@ def drawn(prior: Prior, graph: Graph, views: int, scale: float) -> Float[Tensor,
     return prior.decode(end).clamp(0, 1).float()
 
 
-def renders(graph: Graph, first: int) -> Float[Tensor, "n h w 3"]:
+def renders(graph: Graph, which: str) -> Float[Tensor, "n h w 3"]:
     """True pictures of a caption, each of a toy of its own."""
-    seeds = range(first, first + TRUE)
+    seeds = [number(phrase(graph), which, str(i)) for i in range(TRUE)]
     return torch.cat([pictures(graph, seed, views=1, untextured=False) for seed in seeds])
+
+
+def number(*parts: str) -> int:
+    """A seed from what names a draw."""
+    return random.Random(" ".join(parts)).getrandbits(31)
 
 
 def apart(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
@@ -133,7 +138,7 @@ class Bench:
         """What is measured of a noun or a relation."""
         graphs = wordings(name, self.world, self.count)
         made = [drawn(self.prior, graph, self.views, self.scale) for graph in graphs]
-        true = [[renders(graph, first) for graph in graphs] for first in (0, TRUE)]
+        true = [[renders(graph, which) for graph in graphs] for which in ("one", "other")]
         sets = [[self.judge.features(x) for x in some] for some in (made, *true)]
         said = [
             [self.right(graph, x) for graph, x in zip(graphs, some, strict=True)]
@@ -153,7 +158,7 @@ class Bench:
         """A picture drawn and one true, of a name's first caption."""
         graph = wordings(name, self.world, self.count)[0]
         made = drawn(self.prior, graph, self.views, self.scale)[:1]
-        return torch.cat([made, pictures(graph, 0, views=1, untextured=False)])
+        return torch.cat([made, renders(graph, "one")[:1]])
 
 
 def table(rows: dict[str, dict[str, float | None]], names: Sequence[str]) -> str:
