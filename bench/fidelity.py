@@ -32,11 +32,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.evaluate.judging import WEIGHTS, captions
+from bench.pictures import drawn, marks
+from dreamlift.evaluate.judging import WEIGHTS
 from dreamlift.grammar import Graph, Link, Thing
-from dreamlift.guidance.prompts import Sentence
-from dreamlift.guidance.sampling import levels, trajectory
-from dreamlift.guidance.scores import cfg
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.learn.judge import Judge, load_judge
@@ -48,10 +46,13 @@ from dreamlift.priors.embedded import WEIGHTS as FIRST
 from dreamlift.priors.seen import Seen, seen
 from dreamlift.priors.source import source_of
 from dreamlift.toybox.drawable import possible
+from dreamlift.toybox.lists import category
 from dreamlift.toybox.wide import pair, wide_coloured
 from dreamlift.views import Views
-from dreamlift.words import UnknownWord, held
+from dreamlift.words import UnknownWord
 
+STEPS = 16
+"""Of DDIM."""
 TRUE = 8
 """True renders of each caption."""
 SHOWN = 12
@@ -77,28 +78,26 @@ def wordings(name: str, world: Seen, count: int) -> list[Graph]:
         if name in world.relations:
             a, b = pair(name, rng)
             graph = Graph((Thing(a), Thing(b)), (Link(name, 0, 1),))
-            if a == b or held(a, b) or not possible(graph):
+            if a == b or not possible(graph):
                 continue
         graph = wide_coloured(graph, rng)
-        if shown(world, phrase(graph)):
+        text = phrase(graph)
+        if category(text) != "held-out pair" and shown(world, text):
             out.append(graph)
     return out
 
 
-def drawn(prior: Prior, graph: Graph, views: int, scale: float) -> Float[Tensor, "v h w 3"]:
+def made(prior: Prior, graph: Graph, views: int, scale: float) -> Float[Tensor, "v h w 3"]:
     """The prior's pictures of a caption, from where recipes look."""
-    rng = torch.Generator().manual_seed(number(phrase(graph), "drawn"))
+    text = phrase(graph)
+    rng = torch.Generator().manual_seed(number(text, "drawn"))
     shot = Views().draw(views, rng, shading="lit")
-    score = cfg(prior, Sentence(prior, phrase(graph)), Sentence(prior, ""), scale, clamp=1.0)
-    like = prior.encode(torch.zeros(views, prior.size, prior.size, 3))
-    noise = torch.randn(like.shape, generator=rng).to(like)
-    end = trajectory(score, noise, levels(16), shot)[-1].x0
-    return prior.decode(end).clamp(0, 1).float()
+    return drawn(prior, text, shot, scale, STEPS, rng)
 
 
-def renders(graph: Graph, which: str) -> Float[Tensor, "n h w 3"]:
+def renders(graph: Graph, which: str, count: int = TRUE) -> Float[Tensor, "n h w 3"]:
     """True pictures of a caption, each of a toy of its own."""
-    seeds = [number(phrase(graph), which, str(i)) for i in range(TRUE)]
+    seeds = [number(phrase(graph), which, str(i)) for i in range(count)]
     return torch.cat([pictures(graph, seed, views=1, untextured=False) for seed in seeds])
 
 
@@ -129,20 +128,18 @@ class Bench:
         text = phrase(graph)
         if not shown(self.judge.seen, text):
             return None
-        near = self.judge.embed_text(captions(text, textureless=False))
-        scores = self.judge.embed_image(x) @ near.T
-        return float((scores[:, :1] > scores[:, 1:]).all(1).float().mean())
+        return marks(x, text, self.judge)[0]
 
     @torch.no_grad()
     def row(self, name: str) -> dict[str, float | None]:
         """What is measured of a noun or a relation."""
         graphs = wordings(name, self.world, self.count)
-        made = [drawn(self.prior, graph, self.views, self.scale) for graph in graphs]
+        ours = [made(self.prior, graph, self.views, self.scale) for graph in graphs]
         true = [[renders(graph, which) for graph in graphs] for which in ("one", "other")]
-        sets = [[self.judge.features(x) for x in some] for some in (made, *true)]
+        sets = [[self.judge.features(x) for x in some] for some in (ours, *true)]
         said = [
             [self.right(graph, x) for graph, x in zip(graphs, some, strict=True)]
-            for some in (made, true[0])
+            for some in (ours, true[0])
         ]
         shares = [[value for value in some if value is not None] for some in said]
         right, truly = (statistics.mean(some) if some else None for some in shares)
@@ -157,8 +154,8 @@ class Bench:
     def failure(self, name: str) -> Float[Tensor, "2 h w 3"]:
         """A picture drawn and one true, of a name's first caption."""
         graph = wordings(name, self.world, self.count)[0]
-        made = drawn(self.prior, graph, self.views, self.scale)[:1]
-        return torch.cat([made, renders(graph, "one")[:1]])
+        ours = made(self.prior, graph, self.views, self.scale)[:1]
+        return torch.cat([ours, renders(graph, "one", 1)])
 
 
 def table(rows: dict[str, dict[str, float | None]], names: Sequence[str]) -> str:

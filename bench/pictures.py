@@ -48,14 +48,21 @@ AZIMUTHS = torch.tensor([30.0, 120.0, 210.0, 300.0])
 BACKGROUND = 0.86
 
 
+def drawn(
+    prior: Prior, prompt: str, shot: Shot, scale: float, steps: int, rng: torch.Generator
+) -> Float[Tensor, "v h w 3"]:
+    """The prior's pictures of a prompt, one for each camera of the shot."""
+    score = cfg(prior, Sentence(prior, prompt), Sentence(prior, ""), scale, clamp=1.0)
+    like = prior.encode(torch.zeros(len(shot.cameras), prior.size, prior.size, 3))
+    noise = torch.randn(like.shape, generator=rng).to(like)
+    end = trajectory(score, noise, levels(steps), shot)[-1].x0
+    return prior.decode(end).clamp(0, 1).float()
+
+
 def pictures(prior: Prior, prompt: str, scale: float, steps: int) -> Float[Tensor, "4 h w 3"]:
     """From four sides, of one seed."""
     shot = Shot(orbit(AZIMUTHS, torch.full_like(AZIMUTHS, 20.0)))
-    score = cfg(prior, Sentence(prior, prompt), Sentence(prior, ""), scale, clamp=1.0)
-    like = prior.encode(torch.zeros(4, prior.size, prior.size, 3))
-    noise = torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
-    end = trajectory(score, noise, levels(steps), shot)[-1].x0
-    return prior.decode(end).clamp(0, 1).float()
+    return drawn(prior, prompt, shot, scale, steps, torch.Generator().manual_seed(0))
 
 
 def truths(prompt: str) -> Float[Tensor, "4 h w 3"]:
@@ -66,8 +73,8 @@ def truths(prompt: str) -> Float[Tensor, "4 h w 3"]:
 
 
 @torch.no_grad()
-def marks(x: Float[Tensor, "4 h w 3"], prompt: str, judge: Judge) -> tuple[float, float]:
-    """Whether the prompt comes first: the share of single pictures, and by all four."""
+def marks(x: Float[Tensor, "v h w 3"], prompt: str, judge: Judge) -> tuple[float, float]:
+    """Whether the prompt comes first: the share of single pictures, and by all together."""
     scores = judge.embed_image(x) @ judge.embed_text(captions(prompt, textureless=False)).T
     ahead = scores[:, :1] > scores[:, 1:]
     total = scores.sum(0)

@@ -1,6 +1,7 @@
 """Perp-Neg: golden weights, orthogonality, and the scale that plain guidance has."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +13,11 @@ from dreamlift.guidance import perpneg, prompts, scores
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.sds import SDS
 from dreamlift.lights import Light
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.recipes.perpneg import PerpNeg as Recipe
+from dreamlift.run import Run
 from dreamlift.scene import Shot
+from dreamlift.scenes.field import Field
 
 GOLDEN = {  # azimuth: (front, side), from Perp-Neg's code
     0.0: (0.0, -2.0), 17.0: (0.0, -0.3025), 19.0: (-0.4129, -0.2422), 30.0: (-0.5272, -0.0713),
@@ -211,8 +215,26 @@ def test_a_strength_doubles_up_to_its_most():
     assert firm.firmer() and float(firm) == 1.5
     assert firm.firmer() and float(firm) == 2.0
     assert not firm.firmer() and float(firm) == 2.0
-    above = perpneg.Strength(5.0)
-    assert not above.firmer() and float(above) == 5.0
+    free = perpneg.Strength(5.0)
+    assert free.firmer() and float(free) == 10.0
+
+
+def test_the_recipe_lets_its_strength_double_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[perpneg.Strength] = []
+
+    def follow(
+        self: DreamFusion, *_: object, keep: dict[str, perpneg.Strength], **__: object
+    ) -> Field:
+        kept.extend(keep.values())
+        return Field(resolution=17)
+
+    monkeypatch.setattr(DreamFusion, "follow", follow)
+    Recipe("a frog", strength=0.75).run(Run(tmp_path), Recorder())
+    (firm,) = kept
+    assert firm.firmer() and float(firm) == 1.5
+    assert not firm.firmer() and float(firm) == 1.5
 
 
 def test_it_is_a_score():

@@ -1,6 +1,7 @@
 """dreamlift/remedies.py: failures are provoked and cured, to the same bits wherever stopped."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -221,7 +222,7 @@ def faces(look: Look) -> tuple[float, float]:
     return shares[0], shares[1]
 
 
-def vain(most: float = 4.0) -> tuple[Stage[None], Strength]:
+def vain(most: float = math.inf) -> tuple[Stage[None], Strength]:
     """Two sides, seen squarely in turn, by a Perp-Neg that is too weak."""
     prior, firm, scene = Vain(), Strength(0.25, most), Sides()
     others = unlike(prior, sided("a cat"), strength=firm)

@@ -5,6 +5,7 @@ sentences of the other sides are therefore negated, each after what it shares wi
 has been taken out of it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,9 +26,6 @@ Away: TypeAlias = Callable[[Shot], Float[Tensor, " b"]]
 
 NEGLIGIBLE = 1e-4
 """A negative whose weights are all nearer to 0 is not evaluated."""
-FIRMEST = 4.0
-"""The greatest strength that doubling comes to, unless told (the end of stable-dreamfusion's
-range)."""
 
 
 def perpendicular(
@@ -108,7 +106,7 @@ def _turned(azimuth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
 class Strength:
     """How strongly other sides are negated; a stage that keeps it can be firmer about it."""
 
-    def __init__(self, value: float, most: float = FIRMEST) -> None:
+    def __init__(self, value: float, most: float = math.inf) -> None:
         self.value, self.most = value, most
 
     def __float__(self) -> float:

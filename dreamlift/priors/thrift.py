@@ -206,7 +206,8 @@ def imagined(prior: Latent | Pixel, batch: int) -> Condition:
     if pooled is not None:
         told["pooled"] = torch.empty(batch, pooled, device="meta")
     if prior.views > 1:
-        told["camera"] = torch.empty(batch, int(added or 0), device="meta")
+        camera = config["projection_class_embeddings_input_dim"]
+        told["camera"] = torch.empty(batch, camera, device="meta")
     if isinstance(prior, Latent) and (more := config["in_channels"] - prior.vae.channels) > 0:
         cells = prior.size // prior.factor
         if "cross_attention_dim" in config and "joint_attention_dim" not in config:
