@@ -228,7 +228,7 @@ def test_the_recipe_lets_its_strength_double_once(
         self: DreamFusion, *_: object, keep: dict[str, perpneg.Strength], **__: object
     ) -> Field:
         kept.extend(keep.values())
-        return Field(resolution=17)
+        return Field(resolution=33)
 
     monkeypatch.setattr(DreamFusion, "follow", follow)
     Recipe("a frog", strength=0.75).run(Run(tmp_path), Recorder())
