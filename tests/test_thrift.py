@@ -16,6 +16,7 @@ from test_scores import some_shot
 from dreamlift.cli import main
 from dreamlift.errors import BadInput
 from dreamlift.guidance.prompts import Sentence
+from dreamlift.io.images import save_png
 from dreamlift.priors import thrift
 from dreamlift.priors.source import Source, source_of
 from dreamlift.priors.thrift import GIB, Alive, Needs, Ways, bytes_of, needs, planned, spare
@@ -117,14 +118,34 @@ def test_every_family_can_be_planned_for(family: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
-def test_four_views_together_can_be_planned_for(tmp_path: Path) -> None:
-    tiny_others.mvdream(tmp_path)
-    source = source_of(tmp_path, "cpu")
+@pytest.mark.parametrize("pictured", [False, True], ids=["MVDream", "ImageDream"])
+def test_four_views_together_can_be_planned_for(pictured: bool, tmp_path: Path) -> None:
+    (tiny_others.imagedream if pictured else tiny_others.mvdream)(tmp_path / "made")
+    save_png(tmp_path / "photo.png", torch.rand(21, 21, 3, generator=rng(1)))
+    added = f"+{tmp_path / 'photo.png'}" if pictured else ""
+    source = source_of(f"{tmp_path / 'made'}{added}", "cpu")
     one, four, five = (needs(source, Ways(), batch=batch) for batch in (1, 4, 5))
     assert one == four and five.kept == pytest.approx(2 * four.kept, rel=0.02)
     plain: Any = source.load("cpu")
     assert four.network == sum(map(thrift.size, plain.network.parameters()))
     assert planned(source, "16G", "cpu", batch=4).ways == Ways()
+
+
+@pytest.mark.weights
+def test_a_likeness_is_planned_for_and_a_controlnet_is_refused(tmp_path: Path) -> None:
+    plain = made(tmp_path, "stable_diffusion")
+    theirs = tiny_pipelines.stable_diffusion(tmp_path / "again")
+    tiny_others.ip_adapter(theirs, tmp_path / "ip.safetensors")
+    save_png(tmp_path / "photo.png", torch.rand(21, 21, 3, generator=rng(1)))
+    files = f"{tmp_path / 'ip.safetensors'}+{tmp_path / 'photo.png'}"
+    liked = source_of(f"{plain.name}+{files}", "cpu")
+    loaded: Any = liked.load("cpu")
+    assert needs(liked, Ways()).network == sum(map(thrift.size, loaded.network.parameters()))
+    assert needs(liked, Ways()).asked > needs(plain, Ways()).asked
+    tiny_others.controlnet(tmp_path / "edges")
+    shown = source_of(f"{plain.name}+{tmp_path / 'edges' / 'controlnet'}", "cpu")
+    with pytest.raises(BadInput, match="what controlnet, a ControlNet, takes beside it is not kn"):
+        planned(shown, "16G", "cpu")
 
 
 @pytest.mark.weights

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamlift.prior import Embedding, Prompt
 from dreamlift.priors.latent import Latent
-from dreamlift.priors.parts import network
+from dreamlift.priors.parts import network, shapes, shapes_alone
 from dreamlift.priors.poses import MEAN, STD
 from dreamlift.priors.told import Sentences, picture_of
 
@@ -72,7 +73,8 @@ def attach(network: Any, parts: Mapping[str, Mapping[str, Tensor]], strength: fl
     """Give a diffusers UNet an adapter's `PARTS`. Raises RuntimeError, KeyError for another's."""
     from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 
-    network._load_ip_adapter_weights([parts], low_cpu_mem_usage=False)  # no public way
+    with network.device:
+        network._load_ip_adapter_weights([parts], low_cpu_mem_usage=False)  # no public way
     network.requires_grad_(False)
     scale: list[float | int] = [strength]
     for processor in network.attn_processors.values():
@@ -83,11 +85,10 @@ def attach(network: Any, parts: Mapping[str, Mapping[str, Tensor]], strength: fl
 def _parts(file: Path) -> Mapping[str, Mapping[str, Tensor]]:
     """The file's two parts, without their names. Raises ValueError for what is not known."""
     parts: dict[str, dict[str, Tensor]] = {name: {} for name in PARTS}
-    with safe_open(file, "pt") as content:
-        for key in content.keys():
-            name, _, rest = key.partition(".")
-            if name in parts:
-                parts[name][rest] = content.get_tensor(key)
+    for key, value in (shapes if shapes_alone() else load_file)(file).items():
+        name, _, rest = key.partition(".")
+        if name in parts:
+            parts[name][rest] = value
     if not {"proj.weight", "latents"} & parts[PARTS[0]].keys() or not parts[PARTS[1]]:
         raise ValueError(
             f"{file} is no IP-Adapter that is known here: the plain one and plus are, those of "
@@ -110,7 +111,7 @@ def look(eye: Any, x: Float[Tensor, "h w 3"] | None, *, plus: bool) -> Float[Ten
             pixels = F.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
         mean, std = (pixels.new_tensor(each)[:, None, None] for each in (MEAN, STD))
         pixels = (pixels - mean) / std
-    said = eye(pixels.to(eye.dtype), output_hidden_states=plus)
+    said = eye(pixels.to(eye.device, eye.dtype), output_hidden_states=plus)
     if plus:
         return said.hidden_states[-2][0].float()
     return torch.zeros_like(said.image_embeds[0]) if x is None else said.image_embeds[0].float()

@@ -22,7 +22,7 @@ from dreamlift.priors.encoders import load_clip_words
 from dreamlift.priors.folder import load_schedule
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.original import fill, unet_weights
-from dreamlift.priors.parts import placed, settings, shapes_alone, variant
+from dreamlift.priors.parts import placed, settings, shapes, shapes_alone, variant
 from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.told import Sentences, likeness
 from dreamlift.priors.vae import load_vae
@@ -115,22 +115,20 @@ def diffusers_names(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> M
 def load_views(folder: Path) -> tuple[Any, Mapping[str, Tensor]]:
     """The UNet of unet/, on the CPU, and all weights of the folder, in the original's names.
 
-    Within `parts.hollow()` it has shapes alone, and no weight is read. Raises ValueError where one
-    is missing, OSError.
+    Within `parts.hollow()` both have shapes alone, on torch's meta device. Raises ValueError where
+    a weight is missing, OSError.
     """
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     config = unet_settings(settings(folder, "unet/config.json"))
-    make: Any = UNet2DConditionModel
-    if shapes_alone():
-        with torch.device("meta"):
-            return make(**config).requires_grad_(False).eval(), {}
-    unet = make(**config)
+    device = "meta" if shapes_alone() else "cpu"
+    with torch.device(device):
+        unet: Any = UNet2DConditionModel(**config)
     chosen = variant(folder / "unet") or ""
     state: dict[str, Tensor] = {}
     for file in (folder / "unet").glob("*.safetensors"):
         if file.name.removesuffix(".safetensors").split("-0")[0].partition(".")[2] == chosen:
-            state |= load_file(file)
+            state |= shapes(file) if shapes_alone() else load_file(file)
     fill(unet, diffusers_names(state, config), "UNet")
     unet.requires_grad_(False).eval()
     return unet, state

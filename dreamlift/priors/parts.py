@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
+from safetensors import safe_open
+from torch import Tensor, nn
 
 WEIGHT_NAMES = ("diffusion_pytorch_model", "model")
 """What diffusers and transformers call the files of a network's weights."""
@@ -34,6 +35,13 @@ def hollow() -> Generator[None]:
 def shapes_alone() -> bool:
     """Whether this is within `hollow()`."""
     return _HOLLOW.get()
+
+
+def shapes(file: Path) -> dict[str, Tensor]:
+    """A .safetensors file's tensors by its header, on torch's meta device."""
+    with safe_open(file, "pt") as content:
+        kept = {key: content.get_slice(key).get_shape() for key in content.keys()}
+    return {key: torch.empty(shape, device="meta") for key, shape in kept.items()}
 
 
 def settings(folder: Path, name: str) -> Mapping[str, Any]:
@@ -81,9 +89,7 @@ def network(
     """
     config = settings(folder, f"{part}/config.json")
     if shapes_alone():
-        with torch.device("meta"):
-            empty = cast(nn.Module, cast(Any, load).__self__.from_config(dict(config)))
-        return nn.Module.to(empty, dtype).requires_grad_(False).eval(), config
+        return nn.Module.to(_empty(cast(Any, load).__self__, config), dtype), config
     made, report = load(
         str(folder / part),
         variant=variant(folder / part),
@@ -99,6 +105,18 @@ def network(
         )
     cast(nn.Module, made).requires_grad_(False).eval()
     return made, config
+
+
+def _empty(kind: Any, config: Mapping[str, Any]) -> nn.Module:
+    """A network of diffusers or of transformers on the meta device, frozen."""
+    from transformers import PreTrainedModel
+
+    with torch.device("meta"):
+        if issubclass(kind, PreTrainedModel):
+            made: nn.Module = kind(cast(Any, kind).config_class.from_dict(dict(config)))
+        else:
+            made = kind.from_config(dict(config))
+    return made.requires_grad_(False).eval()
 
 
 def placed(made: Any, device: torch.device | str, dtype: torch.dtype | None = None) -> nn.Module:

@@ -62,6 +62,11 @@ class Source:
         return WEIGHTS if self.name == "embedded" else located(borrowed(self.name)[0])
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What changes it, or is told to it. Raises BadInput where one is not there."""
+        return _files(self.name)
+
+    @property
     def open(self) -> bool:
         """Whether it reads any words, not only those of the embedded world."""
         return pipelines.is_pipeline(self.folder)
@@ -94,7 +99,7 @@ class Source:
             raise BadInput(said)
         if self.open:
             try:
-                pipelines.refuse_files(self.folder, _files(self.name))
+                pipelines.refuse_files(self.folder, self.files)
             except ValueError as error:
                 raise BadInput(f"{self.name} cannot be used: {error}") from error
             return
@@ -115,7 +120,7 @@ class Source:
     def shelf(self) -> Shelf:
         """The embeddings that are here of what this prior's text encoder would say."""
         folder = self.folder
-        files = [file for file in _files(self.name) if file.suffix == ".safetensors"]
+        files = [file for file in self.files if file.suffix == ".safetensors"]
         whole = pipelines.speechless(folder) is None
         reader = Reader(
             pipelines.kind(folder),
@@ -127,7 +132,7 @@ class Source:
     def reader(self) -> Later:
         """Its text encoder without the rest, where that is known apart. Raises BadInput."""
         folder, dtype = self.folder, DTYPES[self.dtype]
-        alone = None if _files(self.name) else opening.words(folder, dtype)
+        alone = None if self.files else opening.words(folder, dtype)
         later = speech(self.load("cpu")) if alone is None else alone
         if not isinstance(later, Later):
             raise BadInput(f"{self.name} reads no sentences that can be kept.")
@@ -157,7 +162,7 @@ class Source:
         """The prior itself. Raises BadInput where its files are not those of the run, or broken."""
         folder, dtype = self.folder, DTYPES[self.dtype]
         _check_layout(folder, self.name)
-        files = _files(self.name)
+        files = self.files
         now = _hash(folder, files)
         if now != self.sha256:
             raise BadInput(

@@ -22,12 +22,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from dreamlift.errors import BadInput
-from dreamlift.prior import Condition
+from dreamlift.prior import Condition, Prompt
 from dreamlift.priors import opening
+from dreamlift.priors.ip_adapter import is_ip_adapter
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.parts import hollow, placed
+from dreamlift.priors.pipelines import told_apart
 from dreamlift.priors.pixel import Pixel
 from dreamlift.priors.source import DTYPES, Source
+from dreamlift.priors.told import Sentences
 
 GIB = 2**30
 RESERVE = 1.5 * GIB
@@ -158,9 +161,14 @@ def counting(network: nn.Module) -> Generator[Alive]:
 @cache
 def needs(source: Source, ways: Ways, *, batch: int = 1) -> Needs:
     """Of a step of `batch` views. Raises ValueError for a model whose step is not known."""
-    folder, dtype = source.folder, DTYPES[source.dtype]
+    pictures, nets, changes = told_apart(source.files)
+    if nets:
+        raise ValueError(f"what {nets[0].name}, a ControlNet, takes beside it is not known.")
+    heavier = [*pictures, *filter(is_ip_adapter, changes)]  # a LoRA is merged: of no weight
     with hollow():
-        prior: Any = opening.load(folder, device="meta", dtype=dtype)
+        prior: Any = opening.load(
+            source.folder, device="meta", dtype=DTYPES[source.dtype], files=heavier
+        )
     if not isinstance(prior, Latent | Pixel):
         raise ValueError(f"{source.name} is not followed by sentences alone.")
     batch = -(-batch // prior.views) * prior.views  # so many are asked about together
@@ -208,7 +216,12 @@ def imagined(prior: Latent | Pixel, batch: int) -> Condition:
     if prior.views > 1:
         camera = config["projection_class_embeddings_input_dim"]
         told["camera"] = torch.empty(batch, camera, device="meta")
-    if isinstance(prior, Latent) and (more := config["in_channels"] - prior.vae.channels) > 0:
+    if not isinstance(prior, Latent):
+        return told
+    if isinstance(prior.tells, Sentences) and prior.tells.pictured is not None:
+        nothing = prior.tells.pictured(Prompt(""))
+        told |= {k: torch.empty(batch, *v.shape, device="meta") for k, v in nothing.items()}
+    elif (more := config["in_channels"] - prior.vae.channels) > 0:
         cells = prior.size // prior.factor
         if "cross_attention_dim" in config and "joint_attention_dim" not in config:
             told["beside"] = torch.empty(batch, more, cells, cells, device="meta")
