@@ -15,9 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.errors import BadInput
 from dreamlift.fit import Moment, Observer, Stage, Terms, fit
-from dreamlift.guidance import Guidance
+from dreamlift.guidance import Guidance, guided
 from dreamlift.guidance.courses import DreamTime, falling
 from dreamlift.guidance.csd import CSD
 from dreamlift.guidance.hifa import HiFA
@@ -34,7 +33,7 @@ from dreamlift.guidance.times import Uniform
 from dreamlift.guidance.vsd import VSD, Study
 from dreamlift.io.images import contact_sheet
 from dreamlift.prior import Prior
-from dreamlift.priors.lora import NetworkPrior, Student
+from dreamlift.priors.lora import Student, teaching
 from dreamlift.recipes import Method
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
@@ -99,9 +98,7 @@ class Picture:
 
     def student(self, prior: Prior, rng: torch.Generator) -> Student:
         """One that has learned nothing yet. Raises BadInput for a prior without a network."""
-        if not isinstance(prior, NetworkPrior):
-            raise BadInput("VSD's student is taught in the prior's network, and this one has none.")
-        return Student(prior, Sentence(prior, self.prompt), rng=rng, where="everywhere")
+        return Student(teaching(prior), Sentence(prior, self.prompt), rng=rng, where="everywhere")
 
     def run(
         self,
@@ -125,9 +122,10 @@ class Picture:
             groups.append({"params": list(student.parameters()), "lr": self.lr_student})
 
         def objective(view: Rendering[Any], shot: Shot, step: Step) -> Terms:
+            if study is None:
+                return {"guidance": guided(guidance, prior, view.color, shot, step)}
             z = prior.encode(view.color)
-            terms = {"guidance": guidance(z, shot, step)}
-            return terms if study is None else {**terms, "student": study(z, shot, step)}
+            return {"guidance": guidance(z, shot, step), "student": study(z, shot, step)}
 
         due = {round(share * self.steps) for share in SHOWN}
         shown = {0: scene.render(shot, rng=rng).color.detach()}

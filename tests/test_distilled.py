@@ -15,6 +15,7 @@ from dreamlift.diffusion import add_noise, ddim_step, x0_from_eps
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.priors import distilled, opening
 from dreamlift.priors.latent import Latent, stable_diffusion
+from dreamlift.priors.lora import Student
 
 pytestmark = pytest.mark.weights
 
@@ -109,3 +110,16 @@ def test_a_scale_that_counts_from_another_number_is_caught(
     monkeypatch.setattr(distilled, "embedded_scale", lambda scale, width: right(scale + 1, width))
     with pytest.raises(AssertionError):
         check_eps(lcm)
+
+
+@torch.no_grad()
+def test_a_student_of_vsd_begins_as_its_teacher(lcm: tuple[Any, Latent]) -> None:
+    """It is told the teacher's guidance scale too, before the camera."""
+    _, prior = lcm
+    told, shot = Sentence(prior, PROMPT), some_shot(30, -100)
+    student = Student(prior, told, rng=rng(1))
+    z_t, t = noisy(prior)
+    (eps,) = prior.eps(z_t, t, told(shot))
+    assert torch.equal(student(z_t, t, shot), eps)
+    student.pose.out.bias += 0.5
+    assert not torch.allclose(student(z_t, t, shot), eps, atol=1e-3)

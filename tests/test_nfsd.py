@@ -56,3 +56,14 @@ def test_the_bad_prompt_is_asked_only_where_it_counts():
 
 def test_the_noise_of_small_times_is_that_of_a_clean_guess():
     check_noise()
+
+
+def test_the_null_prompt_may_stand_for_bad_pictures():
+    """Then nothing but the classifier's term is left where t >= .2; the rest is as ever."""
+    prior, shot = Recorder(gain=0.4), some_shot(0, 0)
+    y, null = (Sentence(prior, text) for text in ("y", ""))
+    z, t = torch.randn(2, 3, 4, 4), at(100, 500)
+    found = nfsd.nfsd(prior, y, null, null, weight=uniform).gradient(z, t, 0 * z, shot)
+    pull = 7.5 * (prior.field("y") - prior.field(""))
+    low = prior.gain.detach() * prior.schedule.alpha(t)[0] * z[0] + prior.field("")
+    torch.testing.assert_close(found, torch.stack([low + pull, pull]), atol=1e-5, rtol=0)

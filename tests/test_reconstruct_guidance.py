@@ -3,17 +3,19 @@
 import pytest
 import torch
 from conftest import rng
-from exact import MU, close, draw, guided, numbers, oracle, plain, times
+from exact import MU, close, draw, numbers, oracle, plain, times
+from exact import guided as scaled
 from test_scores import Recorder, some_shot
 from torch import Tensor
 
 from dreamlift.diffusion import Cosine, add_noise
-from dreamlift.guidance import hifa, reconstruct
+from dreamlift.guidance import guided, hifa, reconstruct
 from dreamlift.guidance.courses import HIFA
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import noise_to_signal, sigma_squared
+from dreamlift.prior import resize
 from dreamlift.step import Step
 
 
@@ -32,7 +34,7 @@ class Seen(Recorder):
 def check_one_step() -> None:
     """Of one step: SDS with w = sigma / alpha."""
     prior, (z, noise), shot = oracle(0.4), draw(), some_shot(0, 0, 0)
-    t, score = times(prior), guided(prior, 4.0)
+    t, score = times(prior), scaled(prior, 4.0)
     one = reconstruct.Reconstruct(score, steps=1)
     wanted = SDS(score, weight=noise_to_signal).gradient(z, t, noise, shot)
     close(one.gradient(z, t, noise, shot), wanted, 1e-8)
@@ -142,3 +144,48 @@ def test_pictures_of_another_size_are_refused():
 def test_no_steps_are_refused():
     with pytest.raises(ValueError, match="at least 1 step; 0"):
         reconstruct.Reconstruct(plain(oracle(0.5)), 0)
+
+
+class Lossy(Seen):
+    """Its z forgets every second column of a picture, and is twice as far from grey."""
+
+    def encode(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        z = 2 * super().encode(resize(x.permute(0, 3, 1, 2), 4).permute(0, 2, 3, 1))
+        return z * torch.tensor([1.0, 0.0, 1.0, 0.0])
+
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z / 2)
+
+
+def test_hifa_looks_at_the_rendered_picture_itself():
+    prior = Lossy()
+    score = Mix(prior, {Sentence(prior, "y"): 1.0})
+    toward, shot = reconstruct.Reconstruct(score, 2, HIFA), some_shot(0)
+    x = torch.rand(1, 4, 4, 3, generator=rng(2), requires_grad=True)
+
+    def pulled(rgb: float) -> Tensor:
+        guide = hifa.HiFA(toward, rgb)
+        (of_x,) = torch.autograd.grad(guided(guide, prior, x, shot, Step(3, 10, rng(4))), x)
+        return of_x
+
+    prior.decoded.clear()
+    more = pulled(0.3) - pulled(0.0)
+    (half,) = prior.decoded
+    seen = (half.permute(0, 2, 3, 1) + 1) / 2
+    torch.testing.assert_close(more, 0.3 * (x.detach() - seen), atol=1e-5, rtol=1e-4)
+    assert not pulled(0.0)[:, :, 1::2].any() and bool(more[:, :, 1::2].abs().min() > 0)
+    plain = guided(SDS(score), prior, x, shot, Step(3, 10, rng(4)))
+    torch.testing.assert_close(plain, SDS(score)(prior.encode(x), shot, Step(3, 10, rng(4))))
+
+
+def test_a_picture_redrawn_is_compared_with_the_picture():
+    prior = Lossy()
+    guide = reconstruct.Reconstruct(Mix(prior, {Sentence(prior, "y"): 1.0}), 2, HIFA)
+    x = torch.rand(2, 8, 8, 3, generator=rng(2), requires_grad=True)
+    loss = guide.redrawn(x, some_shot(0, 0), Step(3, 10, rng(4)))
+    (of_x,) = torch.autograd.grad(loss, x)
+    (half,) = prior.decoded
+    wanted = ((half.permute(0, 2, 3, 1) + 1) / 2).clamp(0, 1)
+    small = x.detach().unflatten(1, (4, 2)).unflatten(3, (4, 2)).mean((2, 4))
+    torch.testing.assert_close(loss.detach(), 0.5 * (small - wanted).square().sum() / 2)
+    torch.testing.assert_close(of_x[:, ::2, ::2], (small - wanted) / 8, atol=1e-6, rtol=1e-5)

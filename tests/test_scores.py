@@ -193,3 +193,16 @@ def test_weights_may_differ_between_samples():
 
 def test_negative_prompts_are_negative_weights():
     check_composed()
+
+
+def test_shares_of_one_condition_add_up():
+    prior, shot = Recorder(), some_shot(30)
+    null, y = (Sentence(prior, text) for text in ("", "a cone"))
+    z_t, t = torch.randn(1, 3, 4, 4, generator=rng(1)), torch.tensor([0.5])
+    alone = scores.Mix(prior, {null: 1.0})(z_t, t, shot)
+    torch.testing.assert_close(scores.cfg(prior, null, null, 7.5)(z_t, t, shot), alone)
+    found = scores.together((null, 2.0), (y, 0.5), (null, lambda t, shot: -0.5 * t), (y, 0.25))
+    assert list(found) == [null, y] and found[y] == 0.75
+    moving = found[null]
+    assert callable(moving)
+    torch.testing.assert_close(moving(torch.tensor([0.4, 1.0]), shot), torch.tensor([1.8, 1.5]))

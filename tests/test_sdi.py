@@ -10,6 +10,7 @@ from dreamlift.diffusion import Cosine
 from dreamlift.guidance import sdi
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix
+from dreamlift.schedules import Flow
 from dreamlift.step import Step
 
 
@@ -109,3 +110,18 @@ def test_levels_of_unlike_samples_are_finite():
     z = draw(2)[0].requires_grad_()
     guide(z, some_shot(0, 0), Step(0, 1, rng(1))).backward()
     assert z.grad is not None and z.grad.isfinite().all()
+
+
+def test_a_straight_flow_s_noise_is_its_own():
+    """With eta = 1 the variance of z_t given z_s and z, s being the higher level."""
+    flow = Flow()
+    prior, (z, noise), shot = Recorder(flow), draw(1), some_shot(0)
+    score = Mix(prior, {Sentence(prior, "y"): 1.0})
+    for low, high in ((0.1, 0.2), (0.4, 0.5), (0.7, 0.8)):
+        t, s = (torch.tensor([v], dtype=torch.float64) for v in (low, high))
+        still, shaken = (
+            sdi.SDI(score, score, eta=eta).infer(z, [t, s], [noise], shot) for eta in (0.0, 1.0)
+        )
+        fresh = high**2 - ((1 - high) / (1 - low) * low) ** 2
+        std = low / high * fresh**0.5
+        close((shaken - still) * high, std * noise, 1e-6)

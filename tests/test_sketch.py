@@ -42,7 +42,10 @@ def check_entropy() -> None:
     inside = on_sketch.off(density, torch.ones(4, dtype=torch.bool))
     wanted = -torch.log(1 - torch.exp(-DELTA * density[1:]))
     torch.testing.assert_close(inside[1:], wanted)
-    assert float(inside[0]) == pytest.approx(-math.log(1e-5))
+    assert float(inside[0]) == pytest.approx(-math.log(on_sketch.FAINTEST))
+    raw = torch.tensor([-30.0, -12.0, -8.0], requires_grad=True)  # of holes, nearly empty
+    on_sketch.off(raw.exp(), torch.ones(3, dtype=torch.bool)).sum().backward()
+    torch.testing.assert_close(raw.grad, -torch.ones(3), atol=1e-4, rtol=0)
     leaf = density[1:].clone().requires_grad_()
     which = torch.tensor([True, False, True])
     assert torch.autograd.gradcheck(lambda x: on_sketch.off(x, which), (leaf,))

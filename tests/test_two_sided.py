@@ -12,7 +12,7 @@ from dreamlift.diffusion import Cosine
 from dreamlift.guidance import dds, pds
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix, cfg
-from dreamlift.schedules import Table, scaled_linear
+from dreamlift.schedules import Flow, Table, scaled_linear
 from dreamlift.step import Step
 
 ENTRIES = (50, 100, 200, 400, 600, 800, 950)
@@ -154,3 +154,20 @@ def test_a_consistent_pds_is_dds_of_another_weight():
     other = dds.DDS(target, source, weight=lambda schedule, t: chi)
     args = (z, original, t, noise, some_shot(0, 0, 0))
     close(guide.gradient(*args), other.gradient(*args), 1e-5)
+
+
+def test_a_straight_flow_s_posterior_is_its_own():
+    """mu(z_t, z) is the mean of z_s given z_t and z: by the covariance of the two, in numbers."""
+    flow = Flow()
+    t, s = at(100, 400, 900), at(98, 398, 898)
+    alpha_t, sigma_t, alpha_s, sigma_s = (f(x) for x in (t, s) for f in (flow.alpha, flow.sigma))
+    kept = alpha_t / alpha_s
+    together = kept * sigma_s**2  # cov(z_s, z_t | z)
+    std = (sigma_s**2 - together**2 / sigma_t**2).sqrt()
+    of_guess = alpha_s - together / sigma_t**2 * alpha_t
+    score = plain(oracle(0.5, flow))
+    psi, chi = pds.PDS(score, score, consistent=True).coefficients(flow, t)
+    close(psi, torch.zeros(3), 1e-5)
+    close(chi, of_guess * sigma_t / (alpha_t * std), 1e-5)
+    psi, _ = pds.PDS(score, score).coefficients(flow, t)
+    assert bool((psi > 0).all()), "a pull toward the original, as with every other schedule"

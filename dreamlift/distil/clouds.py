@@ -16,7 +16,8 @@ from dreamlift.step import Step, linear
 
 
 def growth(steps: int, push: float) -> Densify:
-    """Eight times in the first four fifths of a stage, without resets or pruning for size."""
+    """After every eighth of the first four fifths of a stage (six times); no resets, no pruning for
+    size."""
     return Densify(
         start=0,
         until=steps * 4 // 5,

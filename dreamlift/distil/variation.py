@@ -11,7 +11,19 @@ from dreamlift.guidance.regularizers import entropy, opacity
 from dreamlift.guidance.vsd import VSD, Study
 from dreamlift.priors.lora import Student
 from dreamlift.scene import Rendering, Scene, Shot
+from dreamlift.scenes.field import Field, Init
 from dreamlift.step import Step, exponential, linear
+
+
+def unlike(count: int, init: Init, *, seed: int) -> list[Field]:
+    """Fields to begin with; all but the first have faint colours of their own."""
+    fields = [Field(init=init) for _ in range(count)]
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for field in fields[1:]:
+            for values in field.parameters():
+                values[..., 1:] += 0.1 * torch.randn(values[..., 1:].shape, generator=rng)
+    return fields
 
 
 def vsd_stage(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.guidance.scores import Mix, Told
+from dreamlift.guidance.scores import Mix, Told, together
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Times, Uniform, Weight, sigma_squared
 from dreamlift.prior import Prior
@@ -43,10 +43,10 @@ class CSD:
     def at(self, progress: float) -> SDS:
         """The gradient's terms at a progress in [0, 1]; they sum to 0, and need no eps."""
         share = linear(progress / self.until, *self.shares)
-        terms = {self.y: 1.0, self.null: share - 1}
+        terms = [(self.y, 1.0), (self.null, share - 1)]
         if self.negative is not None:
-            terms[self.negative] = -share
-        return SDS(Mix(self.prior, terms), self.times, self.weight, control=0.0)
+            terms.append((self.negative, -share))
+        return SDS(Mix(self.prior, together(*terms)), self.times, self.weight, control=0.0)
 
     def __call__(self, z: Float[Tensor, "b c y x"], shot: Shot, step: Step) -> Float[Tensor, ""]:
         return self.at(step.progress)(z, shot, step)

@@ -10,6 +10,7 @@ from dreamlift.diffusion import per_sample
 from dreamlift.guidance.reconstruct import Reconstruct
 from dreamlift.guidance.sds import fresh_noise, inject
 from dreamlift.guidance.times import draw
+from dreamlift.prior import resize
 from dreamlift.scene import Shot
 from dreamlift.step import Step
 
@@ -46,6 +47,12 @@ class HiFA:
             )
         wanted = z.detach() - target, x.detach() - seen
         return per_sample(w, z) * wanted[0], self.rgb * per_sample(w, x) * wanted[1]
+
+    def of_pictures(self, x: Float[Tensor, "b h w 3"], shot: Shot, step: Step) -> Float[Tensor, ""]:
+        """Of rendered pictures, of any square side; they are compared at the prior's."""
+        prior = self.latent.score.prior
+        seen = resize(x.permute(0, 3, 1, 2), prior.size).permute(0, 2, 3, 1)
+        return self(prior.encode(x), shot, step, x=seen)
 
     def __call__(
         self,

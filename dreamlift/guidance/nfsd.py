@@ -8,7 +8,7 @@ noise in eps_null, and elsewhere what a prompt of bad pictures predicts has the 
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.guidance.scores import Mix, Told
+from dreamlift.guidance.scores import Mix, Told, together
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Times, Uniform, Weight, sigma_squared
 from dreamlift.prior import Prior
@@ -42,7 +42,7 @@ def nfsd(
     """grad_z = w(t) (delta_D + scale (eps_y - eps_null)).
 
     delta_D is eps_null for t < .2, else eps_null - eps_bad: guidance of the usual scale, less the
-    bad prompt in place of eps.
+    bad prompt in place of eps. `bad` may be `null` itself: nothing is left of delta_D from .2 on.
     """
-    score = Mix(prior, {null: 1 - scale, y: scale, bad: noisy})
-    return SDS(score, times, weight, control=0.0)
+    weights = together((null, 1 - scale), (y, scale), (bad, noisy))
+    return SDS(Mix(prior, weights), times, weight, control=0.0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.diffusion import Schedule, per_sample
+from dreamlift.diffusion import Schedule, added_variance, per_sample
 from dreamlift.guidance.dds import difference
 from dreamlift.guidance.scores import Score
 from dreamlift.guidance.sds import fresh_noise, inject
@@ -41,17 +41,21 @@ class PDS:
     def coefficients(
         self, schedule: Schedule, t: Float[Tensor, " b"]
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """psi and chi, from Eq. 7 of DDPM (arXiv:2006.11239): mu = c0 z_hat + c1 z_t."""
+        """psi and chi, from Eq. 7 of DDPM (arXiv:2006.11239): mu = c0 z_hat + c1 z_t.
+
+        Its beta for any schedule, rectified flow's too: `diffusion.added_variance`.
+        """
         exact = (
             t.cpu() if t.device.type == "mps" else t
         ).double()  # psi is a small difference of numbers near 1
         alpha, sigma = schedule.alpha(exact), schedule.sigma(exact)
         s, before = (schedule.snap((exact - n * ENTRY).clamp_min(0)) for n in (self.stride, 1))
         alpha_s, variance_s = schedule.alpha(s), schedule.sigma(s) ** 2
-        kept = (alpha / schedule.alpha(s if self.consistent else before)) ** 2
-        c0 = alpha_s * (1 - kept) / sigma**2
-        c1 = kept.sqrt() * variance_s / sigma**2
-        std = (variance_s / sigma**2 * (1 - kept)).sqrt()
+        start = s if self.consistent else before
+        beta, kept = added_variance(schedule, start, exact), alpha / schedule.alpha(start)
+        c0 = alpha_s * beta / sigma**2
+        c1 = kept * variance_s / sigma**2
+        std = (variance_s / sigma**2 * beta).sqrt()
         psi, chi = (alpha_s - c0 - c1 * alpha) / std, c0 * sigma / (alpha * std)
         return psi.to(t), chi.to(t)
 

@@ -15,6 +15,7 @@ from dreamlift.guidance.scores import Score
 from dreamlift.guidance.sds import fresh_noise, inject
 from dreamlift.guidance.times import Times, Uniform, Weight, draw, uniform
 from dreamlift.guidance.walk import walk
+from dreamlift.prior import resize
 from dreamlift.scene import Shot
 from dreamlift.step import Step
 
@@ -69,6 +70,17 @@ class Reconstruct:
         """For a given t and noise."""
         w = per_sample(self.weight(self.score.prior.schedule, t), z)
         return w * (z.detach() - self.target(z, t, noise, shot))
+
+    def redrawn(self, x: Float[Tensor, "b h w 3"], shot: Shot, step: Step) -> Float[Tensor, ""]:
+        """1/2 |x - x_hat|^2 of pictures at the prior's size, in the mean over b; x_hat, in [0, 1],
+        is what z_hat decodes to: DreamGaussian's refinement."""
+        prior = self.score.prior
+        seen = resize(x.permute(0, 3, 1, 2), prior.size).permute(0, 2, 3, 1)
+        with torch.no_grad():
+            z = prior.encode(x)
+            t = draw(self.times, prior, z, step)
+            wanted = prior.decode(self.target(z, t, fresh_noise(z, step), shot)).clamp(0, 1)
+        return 0.5 * (seen - wanted).square().sum() / len(x)
 
     def __call__(self, z: Float[Tensor, "b c y x"], shot: Shot, step: Step) -> Float[Tensor, ""]:
         t = draw(self.times, self.score.prior, z, step)

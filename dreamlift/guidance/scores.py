@@ -109,6 +109,25 @@ class Mix:
         return limited(self.prior, z_t, t, eps, self.clamp)
 
 
+def together(*shares: tuple[Told, Share]) -> Mapping[Told, Share]:
+    """Weights of conditions for a `Mix`; those of one that comes twice are added."""
+    weights: dict[Told, Share] = {}
+    for told, share in shares:
+        weights[told] = _sum(weights[told], share) if told in weights else share
+    return weights
+
+
+def _sum(a: Share, b: Share) -> Share:
+    if not callable(a) and not callable(b):
+        return a + b
+
+    def both(t: Float[Tensor, " b"], shot: Shot) -> Float[Tensor, " b"]:
+        one, other = (x(t, shot) if callable(x) else torch.full_like(t, x) for x in (a, b))
+        return one + other
+
+    return both
+
+
 def _given(share: float | Tensor) -> bool:
     """Whether any sample has a share other than 0."""
     return bool(share.any()) if isinstance(share, Tensor) else share != 0
@@ -137,7 +156,7 @@ def composed(
 
     Composable diffusion's conjunction and negation (arXiv:2206.01714).
     """
-    return Mix(prior, {null: 1 - math.fsum(others.values()), **others}, clamp)
+    return Mix(prior, together((null, 1 - math.fsum(others.values())), *others.items()), clamp)
 
 
 def cfg(prior: Prior, y: Told, null: Told, scale: float, *, clamp: float | None = None) -> Mix:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.diffusion import eps_from_x0, per_sample
+from dreamlift.diffusion import added_variance, eps_from_x0, per_sample
 from dreamlift.guidance import courses
 from dreamlift.guidance.scores import Score
 from dreamlift.guidance.sds import SDS, fresh_noise, inject
@@ -56,7 +56,7 @@ class SDI:
         schedule = self.score.prior.schedule
         jolts: list[Tensor] = []
         for t, s, noise in zip(levels, levels[1:], noises, strict=False):
-            fresh = (1 - (schedule.alpha(s) / schedule.alpha(t)) ** 2).clamp_min(0).sqrt()
+            fresh = added_variance(schedule, t, s).sqrt()  # here s is above t
             std = schedule.sigma(t) / schedule.sigma(s).clamp_min(1e-12) * fresh
             jolts.append(self.eta * per_sample(std, z) * noise)
         with torch.no_grad():

@@ -30,6 +30,8 @@ RADIUS = 0.9
 """World units: sketches are made to fit into this ball."""
 REACH = 1.1
 """World units: half the side of the cube of points that are asked about."""
+FAINTEST = 1e-30
+"""Optical depth that float32's logarithm and its slope can still be asked of."""
 DRAWN = 8192
 """Points that a step asks about."""
 
@@ -40,9 +42,10 @@ def off(
     """Cross entropy of the opacity of `delta` world units against in (1) or out (0).
 
     -ln(1 - exp(-delta sigma)) inside, delta sigma outside; finite where there is no density.
+    However little there is, its logarithm is pulled up with a slope of 1: holes are filled.
     """
     optical = delta * density
-    return torch.where(inside, -(-(-optical).expm1()).clamp_min(1e-5).log(), optical)
+    return torch.where(inside, -(-(-optical.clamp_min(FAINTEST)).expm1()).log(), optical)
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ def embedded_scale(scale: float, width: int) -> Float[Tensor, " width"]:
 def beside_time(network: Any, z: Tensor, told: Condition, scale: float) -> Tensor | None:
     """What a UNet is told beside the time: a guidance scale, where it was distilled with one.
 
-    A student of VSD (priors.lora) is told a camera instead.
+    A student of VSD (priors.lora) is told the camera after it.
     """
     width = network.config.get("time_cond_proj_dim")
-    if "pose" in told or width is None:
+    if width is None:
         return told.get("pose")
-    return embedded_scale(scale, width).to(z).expand(len(z), -1)
+    said = embedded_scale(scale, width).to(z).expand(len(z), -1)
+    return torch.cat([said.to(told["pose"]), told["pose"]], -1) if "pose" in told else said

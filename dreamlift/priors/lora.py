@@ -47,6 +47,16 @@ class NetworkPrior(Prior, Protocol):
     ) -> tuple[Float[Tensor, "b c y x"], ...]: ...
 
 
+def teaching(prior: Prior) -> NetworkPrior:
+    """A prior in whose network a student can be taught. Raises BadInput for others."""
+    if isinstance(prior, NetworkPrior):
+        return prior
+    raise BadInput(
+        "VSD's student is taught in the prior's own network, and this prior has none that can be "
+        "reached. Choose another recipe or method, or a prior that is a UNet."
+    )
+
+
 class Factors(nn.Module):
     """The two factors of a low-rank addition; zero to begin with, for `up` is zero."""
 
@@ -98,10 +108,12 @@ class TimeAndPose(nn.Module):
         self.time, self.pose = time, pose
 
     def forward(
-        self, sample: Float[Tensor, "b s"], condition: Float[Tensor, "b 16"]
+        self, sample: Float[Tensor, "b s"], condition: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b w"]:
-        said = self.time(sample)
-        return said + self.pose(condition).to(said.dtype)
+        """`condition`: what the network itself is told beside t (distilled.py), then the pose."""
+        own, pose = condition[:, :-16], condition[:, -16:]
+        said = self.time(sample, own.to(sample.dtype)) if own.shape[1] else self.time(sample)
+        return said + self.pose(pose).to(said.dtype)
 
 
 def pose_numbers(cameras: Cameras) -> Float[Tensor, "b 16"]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras
 from dreamlift.diffusion import Schedule
-from dreamlift.prior import Condition, Embedding, Prompt
+from dreamlift.prior import Condition, Embedding, Prompt, resize
 from dreamlift.priors.prediction import Prediction, noise_of
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table
@@ -71,16 +71,6 @@ def counted(mix: Sequence[tuple[Embedding, Float[Tensor, " b"]]]) -> Bool[Tensor
     """Which tokens count of sentences mixed: where any with a share in it has one."""
     masks = [(w.to(e["tokens"])[:, None] > 0) & e["mask"].bool() for e, w in mix]
     return torch.stack(masks).any(0)
-
-
-def resize(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size size"]:
-    """Square pictures on another grid: areas averaged when shrinking, bilinear when growing."""
-    h, w = x.shape[-2:]
-    if h != w:
-        raise ValueError(f"Pixel priors see square pictures; got {h}x{w}. Render them square.")
-    if h >= size:
-        return F.interpolate(x, (size, size), mode="area")
-    return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
 
 
 class Pixel:

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dreamlift.diffusion import add_noise
-from dreamlift.prior import Condition
+from dreamlift.prior import Condition, resize
 from dreamlift.priors.deepfloyd import load_t5_words
 from dreamlift.priors.folder import from_folder, schedule_from_config
 from dreamlift.priors.parts import settings
-from dreamlift.priors.pixel import Pixel, best_dtype, resize
+from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.told import picture_shown
 from dreamlift.scene import Shot
 

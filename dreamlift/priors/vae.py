@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamlift.prior import resize
 from dreamlift.priors.parts import network, placed
-from dreamlift.priors.pixel import resize
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL

@@ -6,16 +6,18 @@
                     paper, first stage                          here, for the embedded prior
     CFG scale       none: there is no noise to outweigh         `strength`, against regularisers
     w(t)            sigma_t^2 (its code: uniform)               sigma_t^2
-    t               U(.02, .98), the top falling to .5          annealed from `t_start` to `t_end`
+    t               U(.02, .98), the top falling to .5 in half  annealed from `t_start` to `t_end`
     cameras         as DreamFusion's                            views.Views
 
-The paper replaces the null prompt step by step by one of bad pictures, which the embedded prior
-has no words for, and refines a mesh in a second stage, as magic3d does."""
+By `t_until` of the steps t has fallen, and the null prompt given way to one of bad pictures (`bad`;
+the embedded prior has no words for it). The paper's Perp-Neg beside it, and its second stage, which
+refines a mesh as magic3d does, are not here."""
 
 from dataclasses import dataclass, replace
 
 from dreamlift.guidance import Guidance
 from dreamlift.guidance.csd import CSD as Classifier
+from dreamlift.guidance.nfsd import BAD
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.times import Annealed
 from dreamlift.prior import Prior
@@ -31,14 +33,28 @@ class CSD(Follower):
     t_start: tuple[float, float] = (0.3, 0.98)
     """Range of t at the first step."""
     t_end: tuple[float, float] = (0.05, 0.6)
-    """Range of t at the last step."""
+    """Range of t from `t_until` on."""
+    t_until: float = 1.0
+    """Share of the steps in which the range of t moves."""
+    bad: str = ""
+    """What bad pictures are called, which takes the null prompt's place; empty: nothing does."""
 
     def paper(self) -> "CSD":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=10_000, t_start=(0.02, 0.98), t_end=(0.02, 0.5))
+        more = replace(self, steps=10_000, t_start=(0.02, 0.98), t_end=(0.02, 0.5), t_until=0.5)
+        return replace(more, bad=BAD)
 
     def guidance(self, prior: Prior) -> Guidance:
         """What the prior says of a picture."""
         y, null = about(prior, self.prompt), Sentence(prior, "")
-        csd = Classifier(prior, y, null, times=Annealed(self.t_start, self.t_end))
+        bad = Sentence(prior, self.bad, negative=True) if self.bad else None
+        csd = Classifier(
+            prior,
+            y,
+            null,
+            bad,
+            shares=(0.0, 1.0 if bad else 0.0),
+            until=self.t_until,
+            times=Annealed(self.t_start, self.t_end, until=self.t_until),
+        )
         return lambda z, shot, step: self.strength * csd(z, shot, step)

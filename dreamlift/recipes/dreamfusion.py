@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
-from dreamlift.guidance import Guidance
+from dreamlift.guidance import Guidance, guided
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
 from dreamlift.guidance.scores import cfg
@@ -130,7 +130,7 @@ class DreamFusion:
 
         def objective(view: Rendering[RayIntegrals], shot: Shot, step: Step) -> Terms:
             terms = {
-                "guidance": guidance(prior.encode(view.before(shot)), shot, step),
+                "guidance": guided(guidance, prior, view.before(shot), shot, step),
                 "opacity": linear(step.progress, 0, self.opacity) * opacity(view.alpha),
                 "entropy": linear(step.progress, 0, self.entropy) * entropy(view.alpha),
             }

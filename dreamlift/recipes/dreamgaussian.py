@@ -99,8 +99,8 @@ class DreamGaussian:
 
     def paper(self) -> "DreamGaussian":
         """The paper's numbers; for large priors."""
-        more = replace(self, scale=100.0, scale_texture=100.0, size=512, texture_size=512)
-        return replace(more, steps=500, texture_steps=50, denoising=10)
+        more = replace(self, steps=500, texture_steps=50, size=512, texture_size=512, denoising=10)
+        return replace(more, scale=100.0, scale_texture=100.0, radius=0.55, push=0.01, entropy=0.0)
 
     def cloud(self) -> Cloud:
         """The Gaussians before the first step."""
@@ -141,7 +141,7 @@ class DreamGaussian:
         refined = Reconstruct(score, self.denoising, falling(*reversed(self.t_texture)))
 
         def refine(view: Rendering[Raster], shot: Shot, step: Step) -> Terms:
-            return {"guidance": refined(prior.encode(view.before(shot)), shot, step)}
+            return {"guidance": refined.redrawn(view.before(shot), shot, step)}
 
         adam = torch.optim.Adam([mesh.logits], lr=self.lr_texture)
         shots = Views(shares=(1, 0, 0)).course(self.batch, size=self.texture_size)

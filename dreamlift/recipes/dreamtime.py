@@ -3,7 +3,7 @@
     repeat: c ~ p(c);  x = g(phi, c);  t' is where sum_{t >= t'} W(t) = i / N;  eps
             phi <- Adam(phi, w(t') (eps_hat(z_t'; y, t') - eps) dx/dphi + regularisers)
 
-A schedule, for any recipe (guidance.times.DreamTime); here it stands in DreamFusion.
+A schedule, for any recipe (guidance.courses.DreamTime); here it stands in DreamFusion.
 
                     paper                                       here, for the embedded prior
     CFG scale       100                                         `scale`, clean sample clamped

@@ -8,7 +8,7 @@
     CFG scale       100                                         `scale`, clean sample clamped
     w(t)            sigma^2, later alpha sigma^2; appearance    sigma_t^2; appearance alpha_t
                     alpha sigma^2, or 1 / sigma^2               sigma_t^2
-    t               U(.02, .5) of normals, U(.02, .98)          annealed by `t_start`, `t_end`
+    t               U(.02, .5) of normals, U(.02, .98)          annealed; `t_looks` of the colours
     cameras         elevation -10 to 45, field of view 26 - 45  views.Views
     pictures        normals and mask, as latents, then normals  textureless, lit: what it knows
     materials       roughness, metallic, normal maps, split sum albedo, Lambert
@@ -52,9 +52,11 @@ class Fantasia3D:
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
     t_start: tuple[float, float] = (0.3, 0.98)
-    """Range of t at the first step of a stage."""
+    """Range of t at the first step of the shape."""
     t_end: tuple[float, float] = (0.05, 0.6)
-    """Range of t at the last step of a stage."""
+    """Range of t at the last step of the shape."""
+    t_looks: tuple[tuple[float, float], tuple[float, float]] = ((0.3, 0.98), (0.05, 0.6))
+    """The same two of the colours."""
     axes: tuple[float, float, float] = (0.7, 0.7, 0.7)
     """Of the ellipsoid to begin with, world units."""
     resolution: int = 48
@@ -79,7 +81,8 @@ class Fantasia3D:
     def paper(self) -> "Fantasia3D":
         """The paper's numbers; for large priors."""
         more = replace(self, steps=3000, appearance_steps=3000, scale=100.0, resolution=128)
-        return replace(more, t_start=(0.02, 0.5), t_end=(0.02, 0.5), size=512)
+        more = replace(more, t_start=(0.02, 0.5), t_end=(0.02, 0.5), size=512)
+        return replace(more, t_looks=((0.02, 0.98), (0.02, 0.98)))
 
     def scene(self) -> Tetrahedra:
         """The ellipsoid before the first step, grey."""
@@ -107,13 +110,11 @@ class Fantasia3D:
         """Make the shape and then its colours, or load what the run has of them."""
         mesh = self.scene().to(device)
         y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
-        score, times = (
-            cfg(prior, y, null, self.scale, clamp=1.0),
-            Annealed(self.t_start, self.t_end),
-        )
-        shape = SDS(score, times), (self.lr_shape, 0.0), (0.0, 0.0, 1.0), self.steps, SHAPE
+        score = cfg(prior, y, null, self.scale, clamp=1.0)
+        sds = SDS(score, Annealed(self.t_start, self.t_end))
+        shape = sds, (self.lr_shape, 0.0), (0.0, 0.0, 1.0), self.steps, SHAPE
         looks = (
-            SDS(score, times, alpha_sigma_squared),
+            SDS(score, Annealed(*self.t_looks), alpha_sigma_squared),
             (0.0, self.lr_color),
             (0.5, 0.5, 0.0),
             self.appearance_steps,

@@ -58,7 +58,9 @@ class GaussianDreamer:
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance (100 in the paper)."""
     t_most: float = 0.8
-    """The highest noise level of the first 40 % of the steps (.98 in the paper)."""
+    """The highest noise level of the first steps (.98 in the paper)."""
+    t_change: float = 0.4
+    """Share of the steps that are the first."""
     count: int = 8000
     """Gaussians to start with, on the surface of what the short run made."""
     spread: float = 0.05
@@ -78,7 +80,8 @@ class GaussianDreamer:
 
     def paper(self) -> "GaussianDreamer":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=1200, batch=4, scale=100.0, t_most=0.98, size=512)
+        more = replace(self, steps=1200, batch=4, scale=100.0, size=1024, push=2e-4, entropy=0.0)
+        return replace(more, t_most=0.98, t_change=5 / 12)
 
     def points(self) -> DreamFusion:
         """The short run."""
@@ -117,7 +120,7 @@ class GaussianDreamer:
         cloud = self.cloud(field).to(device)
         y = about(prior, self.prompt)
         score = cfg(prior, y, Sentence(prior, self.negative, negative=True), self.scale, clamp=1.0)
-        times = TwoPhase(Uniform(0.02, self.t_most), Uniform(0.02, 0.55), at=0.4)
+        times = TwoPhase(Uniform(0.02, self.t_most), Uniform(0.02, 0.55), self.t_change)
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)
         sds = SDS(score, times)
         stage = cloud_stage(cloud, shots, prior, sds, self.steps, self.entropy, seed=self.seed)

@@ -70,6 +70,8 @@ class Magic3D:
     """Side of the fine pictures (512 in the paper)."""
     negative: str = ""
     """What it should not be: said in place of the null prompt."""
+    published: bool = False
+    """Whether all else of the coarse stage is as in DreamFusion's paper, not as in its draft."""
 
     def full(self) -> "Magic3D":
         """More steps, of two views each."""
@@ -77,14 +79,14 @@ class Magic3D:
 
     def paper(self) -> "Magic3D":
         """The paper's numbers; for large priors."""
-        return replace(
-            self, steps=5000, fine_steps=3000, batch=32, scale=100.0, resolution=128, fine_size=512
-        )
+        more = replace(self, steps=5000, fine_steps=3000, batch=32, scale=100.0, published=True)
+        return replace(more, resolution=128, fine_size=512)
 
     def coarse(self) -> DreamFusion:
         """The first stage."""
-        coarse = DreamFusion(self.prompt, self.seed, self.steps, self.batch, self.scale)
-        return replace(coarse, size=self.size, negative=self.negative)
+        coarse = DreamFusion(self.prompt, self.seed, size=self.size, negative=self.negative)
+        coarse = coarse.paper() if self.published else coarse
+        return replace(coarse, steps=self.steps, batch=self.batch, scale=self.scale)
 
     def made(self, run: Run) -> Tetrahedra:
         """The fine mesh of a finished run."""

@@ -8,15 +8,13 @@
     texture   that again, on the mesh's colours alone
 
                     paper                                       here, for the embedded prior
-    CFG scale       7.5; shape 100; the student 1               `scale` in all; the student 1
+    CFG scale       7.5; shape 100; the student 1               `scale`, `scale_shape`; 1
     w(t)            sigma_t^2                                   sigma_t^2
-    t               U(.02, .98), later U(.02, .5)               annealed; then `t_late`
+    t               U(.02, .98), from `t_change` U(.02, .5)     annealed; then `t_late`
     cameras         around, albedo only                         views.Views, albedo only
     student         LoRA in SD 2.1's attention, lr 1e-4         LoRA of `rank`, `lr_student`
 
-Also in the paper: 25,000, 15,000 and 30,000 steps at 512 pixels; shape from normal maps, of which
-the embedded prior knows nothing: it knows textureless pictures instead.
-"""
+Also in the paper: a hash grid; shape by normal maps, which the embedded prior does not know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,18 +23,19 @@ import torch
 
 from dreamlift.distil.inside import empty_mesh, mesh_of
 from dreamlift.distil.meshes import mesh_stage
-from dreamlift.distil.variation import vsd_stage
+from dreamlift.distil.variation import unlike, vsd_stage
 from dreamlift.errors import BadInput
 from dreamlift.fit import Observer, fit, made
+from dreamlift.guidance.courses import ranges
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
-from dreamlift.guidance.times import Annealed, Uniform
+from dreamlift.guidance.times import Uniform
 from dreamlift.guidance.vsd import VSD
 from dreamlift.prior import Prior
-from dreamlift.priors.lora import NetworkPrior, Student
+from dreamlift.priors.lora import Student, teaching
 from dreamlift.run import Run
-from dreamlift.scenes.field import Field
+from dreamlift.scenes.field import Init
 from dreamlift.scenes.particles import Particles
 from dreamlift.scenes.tetrahedra import Tetrahedra
 from dreamlift.views import Views
@@ -66,12 +65,16 @@ class ProlificDreamer:
     """Which of them becomes the mesh, counted from 1."""
     scale: float = 7.5
     """Classifier-free guidance scale; 1 is no guidance."""
+    scale_shape: float = 7.5
+    """The same of the mesh's shape (100 in the paper)."""
     rank: int = 4
     """Of the student's additions."""
     t_start: tuple[float, float] = (0.3, 0.98)
     """Range of t at the first step."""
     t_end: tuple[float, float] = (0.05, 0.6)
     """Range of t at the last step of the field."""
+    t_change: float = 0.0
+    """Share of the field's steps after which t goes from the one to the other; 0: gradually."""
     t_late: tuple[float, float] = (0.02, 0.5)
     """Range of t on the mesh."""
     lr: tuple[float, float] = (0.1, 0.02)
@@ -85,9 +88,11 @@ class ProlificDreamer:
     smooth: float = 300.0
     """Weight of the penalty on edges between faces that turn."""
     resolution: int = 48
-    """Cells along each side of the grid of tetrahedra."""
+    """Cells along each side of the grid of tetrahedra (256 in the paper)."""
+    init: Init = "fog"
+    """The fields' density to start from: nearly uniform fog, or a compact blob."""
     size: int = 64
-    """Side of the field's pictures, in pixels."""
+    """Side of the field's pictures, in pixels (512 in the paper)."""
     fine_size: int = 128
     """Side of the mesh's pictures (512 in the paper)."""
 
@@ -101,9 +106,9 @@ class ProlificDreamer:
 
     def paper(self) -> "ProlificDreamer":
         """The paper's numbers; for large priors."""
-        return replace(
-            self, steps=25_000, shape_steps=15_000, texture_steps=30_000, lr_student=1e-4
-        )
+        it = replace(self, steps=25_000, shape_steps=15_000, texture_steps=30_000, init="blob")
+        it = replace(it, resolution=256, size=512, fine_size=512, lr=(1e-3, 1e-3), lr_student=1e-4)
+        return replace(it, scale_shape=100.0, t_start=(0.02, 0.98), t_end=(0.02, 0.5), t_change=0.2)
 
     def made(self, run: Run) -> Tetrahedra:
         """The textured mesh of a finished run."""
@@ -118,32 +123,27 @@ class ProlificDreamer:
         device: torch.device | str = "cpu",
     ) -> Tetrahedra:
         """Make the fields and then the mesh, or load what the run has of them."""
-        if not isinstance(prior, NetworkPrior):
-            raise BadInput(
-                "ProlificDreamer's student is taught in the prior's own network, and this prior "
-                "has none that can be reached. Choose another recipe, or a prior that is a UNet."
-            )
-        y, seed = about(prior, self.prompt), self.seed
-        score = cfg(prior, y, Sentence(prior, ""), self.scale, clamp=1.0)
+        prior, seed = teaching(prior), self.seed
+        y, null = about(prior, self.prompt), Sentence(prior, "")
+        score = cfg(prior, y, null, self.scale, clamp=1.0)
         rng, late = torch.Generator().manual_seed(seed), Uniform(*self.t_late)
         plain, bare = Views(shares=(1, 0, 0)), Views(shares=(0, 0, 1))
-
-        fields = [Field() for _ in range(self.particles)]
-        many = Particles(fields).to(device)
+        many = Particles(fields := unlike(self.particles, self.init, seed=seed)).to(device)
         student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
-        vsd = VSD(score, student, Annealed(self.t_start, self.t_end))
+        vsd = VSD(score, student, ranges(self.t_start, self.t_end, change=self.t_change))
         shots, lrs = plain.course(self.batch, size=self.size), (self.lr, self.lr_student)
         stage = vsd_stage(many, many.parameters(), shots, vsd, student, self.steps, lrs, seed=seed)
         fit(stage, run / FIELD, observers)
 
         mesh = mesh_of(fields[self.chosen - 1], self.resolution, device)
+        score = cfg(prior, y, null, self.scale_shape, clamp=1.0)
         sds, shots = SDS(score, late), bare.course(self.batch, size=self.fine_size)
         lrs, regular = (self.lr_shape, 0.0), {"smooth": self.smooth, "hidden": 5.0}
         stage = mesh_stage(mesh, shots, prior, sds, self.shape_steps, lr=lrs, **regular, seed=seed)
         fit(stage, run / SHAPE, observers)
 
         student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
-        vsd, shots = VSD(score, student, late), plain.course(self.batch, size=self.fine_size)
+        vsd, shots = VSD(vsd.score, student, late), plain.course(self.batch, size=self.fine_size)
         lrs, steps = ((self.lr_color, self.lr_color), self.lr_student), self.texture_steps
         stage = vsd_stage(mesh, [mesh.logits], shots, vsd, student, steps, lrs, seed=seed)
         fit(stage, run / TEXTURE, observers)

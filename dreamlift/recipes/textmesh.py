@@ -14,9 +14,9 @@
     cameras         as DreamFusion's                            views.Views; the four 15 degrees up
 
 It departs in the four pictures: the paper's are tiles of one, by a Stable Diffusion that is told
-their depth. No prior here takes depth or knows tiles: each is made by itself, and agrees with the
-shape and the others only as far as what is left of the field's colours under noise of `t_texture`
-says so. The paper's steps, rates and law of density could not be looked up; `paper` has
+their depth. Here no prior is told depth or asked for tiles: each is made by itself, and agrees with
+the shape and the others only as far as what is left of the field's colours under noise of
+`t_texture` says so. The paper's steps, rates and law of density could not be looked up; `paper` has
 DreamFusion's."""
 
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ class TextMesh:
         return replace(self, steps=1500, texture_steps=300, batch=2)
 
     def paper(self) -> "TextMesh":
-        """For large priors, with DreamFusion's numbers."""
+        """For large priors, with DreamFusion's steps, views, scale, t and rates."""
         more = replace(self, steps=15_000, texture_steps=1000, batch=4, scale=100.0)
         return replace(more, t_start=(0.02, 0.98), t_end=(0.02, 0.98), lr=(0.01, 0.001))
 

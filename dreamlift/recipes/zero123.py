@@ -89,7 +89,10 @@ class Zero123:
         return replace(self, steps=1500, batch=2)
 
     def paper(self) -> "Zero123":
-        """Magic123's numbers for its first stage; for large priors."""
+        """Magic123's numbers for its first stage; for large priors.
+
+        `scale` stays that of priors that are told the picture; say 100 for one of words.
+        """
         more = replace(self, steps=5000, t_start=(0.2, 0.6), t_end=(0.2, 0.6), size=128)
         return replace(more, init="blob")
 
