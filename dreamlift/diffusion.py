@@ -57,17 +57,6 @@ def add_noise(
     return per_sample(schedule.alpha(t), z) * z + per_sample(schedule.sigma(t), z) * noise
 
 
-def added_variance(
-    schedule: Schedule, s: Float[Tensor, " b"], t: Float[Tensor, " b"]
-) -> Float[Tensor, " b"]:
-    """Of the noise on the way from z_s to z_t, t >= s: sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2.
-
-    DDPM's beta where alpha^2 + sigma^2 = 1.
-    """
-    kept = schedule.alpha(t) / schedule.alpha(s)
-    return (schedule.sigma(t) ** 2 - (kept * schedule.sigma(s)) ** 2).clamp_min(0)
-
-
 def x0_from_eps(
     schedule: Schedule,
     z_t: Float[Tensor, "b *z"],

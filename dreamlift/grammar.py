@@ -9,10 +9,12 @@ A caption names a subject and at most three more things, each bound to an earlie
 `parse` reads a sentence into a `Graph` (what is meant); `phrases.phrase` writes one.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from dreamlift.words import (
     ARTICLES,
+    BRACKETS,
     COLOURS,
     DECORATION,
     ELABORATE,
@@ -23,6 +25,7 @@ from dreamlift.words import (
     NOUNS,
     PATTERNS,
     RELATIONS,
+    SIZED,
     SIZES,
     SYNONYMS,
     UNTEXTURED,
@@ -89,6 +92,10 @@ def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tupl
     return None
 
 
+PAIRS = ("sunglasses", "stilts")
+"""Nouns of which two make one thing."""
+
+
 @dataclass
 class _Reader:
     """The state of reading one caption from left to right."""
@@ -101,18 +108,28 @@ class _Reader:
     waiting: list[int]  # where they stand
     relation: str | None = None
     subject: int = 0
+    several: str = ""
+    """The number that waits for its noun."""
     view: str | None = None
     untextured: bool = False
 
     def relate(self, relation: str, at: int, length: int) -> None:
+        """After "and" or a comma it is of whom the last one was."""
         if not self.things or self.said or self.relation:
             before = " ".join(self.words[at : at + length])
             raise ValueError(f"A noun is missing before {before!r}.")
-        self.relation, self.subject = relation, len(self.things) - 1
+        again = bool(self.links) and self.words[at - 1] in ("and", ",")
+        self.relation = relation
+        self.subject = self.links[-1].subject if again else len(self.things) - 1
         if relation == "on stilts":
             self.add("stilts", at + length - 1, 1)
 
     def add(self, noun: str, at: int, length: int) -> None:
+        if self.several and noun not in PAIRS:
+            raise ValueError(
+                f"{self.several!r}: one of each thing is made. Say 'a {noun}', or name each one: "
+                f"'a {noun} next to a {noun}'."
+            )
         if self.things and self.relation is None:
             if not self.links:
                 raise ValueError(
@@ -127,17 +144,26 @@ class _Reader:
             self.owner[place] = len(self.things)
         said = self.said.get
         self.things.append(Thing(noun, said("colour"), said("size"), said("pattern")))
-        self.said, self.waiting, self.relation = {}, [], None
+        self.said, self.waiting, self.relation, self.several = {}, [], None, ""
 
     def describe(self, word: str, at: int) -> None:
+        word = "rainbow" if word in MULTICOLORED else SIZED.get(word, word)
         slot = "colour" if word in COLOURS else "size" if word in SIZES else "pattern"
-        self.said[slot] = "rainbow" if word in MULTICOLORED else word
+        if (before := self.said.get(slot, word)) != word:
+            raise ValueError(
+                f"One thing is said to be {before} and {word}; it can have one {slot}. Say one of "
+                "them."
+            )
+        self.said[slot] = word
         self.waiting.append(at)
 
     def compound(self, at: int) -> int:
         """Read "an avocado chair", a chair in the shape of an avocado; its length, or 0."""
         shape = _take(self.words, at, _NOUNS)
         body = _take(self.words, at + shape[1], _NOUNS) if shape else None
+        if shape and body and shape[0] == body[0]:  # a corgi puppy
+            self.add(body[0], at, shape[1] + body[1])
+            return shape[1] + body[1]
         if self.things or not shape or not body:
             return 0
         self.add(body[0], at + shape[1], body[1])
@@ -199,16 +225,23 @@ class _Reader:
             self.add(found[0], at, found[1])
         elif found := _take(self.words, at, _SKIP):
             pass
-        elif word in COLOURS + SIZES + PATTERNS + MULTICOLORED:
+        elif word in (*COLOURS, *SIZES, *PATTERNS, *MULTICOLORED, *SIZED):
             self.describe(word, at)
         elif word == UNTEXTURED:
             self.untextured = True
+        elif word in ("two", "pair"):
+            self.several = word
         elif word not in (*ARTICLES, "is", "and", ","):
             raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.")
         return found[1] if found else 1
 
 
 def _read(text: str) -> _Reader:
+    if found := re.search(r"\w+['’]s\b", text):
+        raise ValueError(
+            f"{found[0]!r}: whose a thing is cannot be read. Say it with a relation: wearing, "
+            "holding, with, in the shape of."
+        )
     tokens(text)
     words = [singular(word) for word in split(text)]
     reader = _Reader(words, [-1] * len(words), [], [], {}, [])
@@ -226,9 +259,28 @@ def _read(text: str) -> _Reader:
 
 
 def parse(text: str) -> Graph:
-    """What a caption means. Raises UnknownWord or ValueError for what it cannot read."""
+    """What a caption means; brackets at its end may say it again in other words.
+
+    Raises UnknownWord or ValueError for what it cannot read.
+    """
     reader = _read(text)
-    return Graph(tuple(reader.things), tuple(reader.links), reader.view, reader.untextured)
+    graph = Graph(tuple(reader.things), tuple(reader.links), reader.view, reader.untextured)
+    if found := BRACKETS.search(text):
+        _refuse_news(found[1], graph)
+    return graph
+
+
+def _refuse_news(aside: str, graph: Graph) -> None:
+    """ValueError for brackets that say something else than the sentence."""
+    try:
+        again = parse(aside)
+    except ValueError:
+        again = None
+    if again is None or (again.things, again.links) != (graph.things, graph.links):
+        raise ValueError(
+            f"What stands in brackets at the end, {aside!r}, would not be read. Say it without "
+            "brackets, or leave it out."
+        )
 
 
 def owners(text: str) -> list[int]:

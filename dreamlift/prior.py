@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -90,17 +89,6 @@ class Prior(Denoiser, Protocol):
         all of it, so that it knows the light and the background in front of which z was seen.
         """
         ...
-
-
-def resize(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c size size"]:
-    """Square pictures on another grid, as priors see them: areas averaged when
-    shrinking, bilinear when growing. Raises ValueError for others."""
-    h, w = x.shape[-2:]
-    if h != w:
-        raise ValueError(f"Priors see square pictures; got {h}x{w}. Render them square.")
-    if h >= size:
-        return F.interpolate(x, (size, size), mode="area")
-    return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
 
 
 @runtime_checkable

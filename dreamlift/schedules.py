@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamlift.diffusion import Schedule
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -45,3 +47,14 @@ def scaled_linear(start: float = 0.00085, end: float = 0.012, steps: int = 1000)
     """Stable Diffusion's table: the square roots of beta are evenly spaced."""
     betas = torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
     return Table((1 - betas).cumprod(0).float())
+
+
+def added_variance(
+    schedule: Schedule, s: Float[Tensor, " b"], t: Float[Tensor, " b"]
+) -> Float[Tensor, " b"]:
+    """Of the noise on the way from z_s to z_t, t >= s: sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2.
+
+    DDPM's beta where alpha^2 + sigma^2 = 1.
+    """
+    kept = schedule.alpha(t) / schedule.alpha(s)
+    return (schedule.sigma(t) ** 2 - (kept * schedule.sigma(s)) ** 2).clamp_min(0)

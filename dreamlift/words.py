@@ -59,8 +59,11 @@ DECORATION = (
 )  # fmt: skip
 MORE = ("clay", "planted")
 """Words that change nothing either, known later than those before."""
-LATER = {"3d glasses": "sunglasses", "glasses": "sunglasses"}
+LATER = {"3d glasses": "sunglasses", "glasses": "sunglasses", "couch": "armchair",
+         "aeroplane": "airplane", "automobile": "car"}  # fmt: skip
 """Synonyms that were known later than those before."""
+SIZED = {"big": "large", "huge": "large", "giant": "large", "tiny": "small", "little": "small"}
+"""Words for sizes that were known later."""
 ELABORATE = ("elaborate",)
 MULTICOLORED = ("multicolored", "multicoloured")
 """Of many colours: a rainbow's."""
@@ -97,7 +100,8 @@ def _words() -> tuple[str, ...]:
     groups = (
         ("<pad>", "<null>", ","), ARTICLES, ("is", "and"), COLOURS, PATTERNS, SIZES, VIEWS, NOUNS,
         SYNONYMS, [way for ways in RELATIONS.values() for way in ways], NEUTRAL, DECORATION,
-        (UNTEXTURED, "view", "side"), MORE, LATER, ELABORATE, MULTICOLORED, ("lens", "bottom"),
+        (UNTEXTURED, "view", "side"), MORE, 
+        ("glasses",), ELABORATE, MULTICOLORED, ("lens", "bottom"), LATER, SIZED,
     )  # fmt: skip
     return tuple(dict.fromkeys(w for group in groups for entry in group for w in entry.split()))
 
@@ -107,10 +111,14 @@ IDS = {word: index for index, word in enumerate(WORDS)}
 PAD, NULL = IDS["<pad>"], IDS["<null>"]
 
 
+BRACKETS = re.compile(r"\(([^()]*)\)\s*$")
+"""What stands in brackets at the end of a sentence."""
+
+
 def split(text: str) -> list[str]:
     """Lower-case words and commas; hyphens become spaces, other punctuation is dropped, and so is
-    what stands in brackets at the end."""
-    text = re.sub(r"[-_/]|\([^()]*\)\s*$", " ", text.lower())
+    what stands in brackets at the end (grammar.py reads it)."""
+    text = re.sub(rf"[-_/]|{BRACKETS.pattern}", " ", text.lower())
     return re.findall(r"[a-z0-9]+|,", text.replace(";", ","))
 
 
@@ -145,7 +153,21 @@ def nearest(word: str, known: Sequence[str]) -> list[str]:
     return near or [known[0], *known[6:12]]
 
 
+ABSENT = {
+    "without": "What is not said is not there", "not": "What is not said is not there",
+    "no": "What is not said is not there", "grey": "Of greys there are black and white",
+    "gray": "Of greys there are black and white", "three": "One of each thing is made",
+    "four": "One of each thing is made", "many": "One of each thing is made",
+}  # fmt: skip
+"""Everyday words that have no near one, and what to know of them."""
+
+
 def _help(word: str) -> str:
+    if word in ABSENT:
+        return (
+            f"The embedded prior does not know the word {word!r}. {ABSENT[word]}. Leave it out, or "
+            "use a prior with an open vocabulary."
+        )
     near = nearest(word, [w for w in dict.fromkeys((*NOUNS, *SYNONYMS, *WORDS)) if len(w) > 2])
     return (
         f"The embedded prior does not know the word {word!r}. Nearest: {', '.join(near)}. "

@@ -10,7 +10,7 @@ from test_scores import Recorder
 from dreamlift.distil.variation import unlike
 from dreamlift.errors import BadInput
 from dreamlift.guidance import csd as on_csd
-from dreamlift.guidance.courses import ranges
+from dreamlift.guidance.times import Annealed
 from dreamlift.priors.lora import teaching
 from dreamlift.recipes.csd import CSD
 from dreamlift.recipes.dreamfusion import DreamFusion
@@ -86,7 +86,8 @@ def test_csd_s_bad_pictures_take_over_as_t_falls(monkeypatch: pytest.MonkeyPatch
 
 def test_a_range_of_t_changes_at_once_or_gradually() -> None:
     def most(change: float, index: int) -> float:
-        return float(ranges(WIDE, LATE, change=change)(4000, Step(index, 1001, rng(1))).max())
+        times = Annealed(WIDE, LATE, "step", change) if change else Annealed(WIDE, LATE)
+        return float(times(4000, Step(index, 1001, rng(1))).max())
 
     assert [most(0.2, index) for index in (0, 199, 201)] == pytest.approx(
         [0.98, 0.98, 0.5], abs=2e-3

@@ -9,13 +9,13 @@ from test_scores import Recorder, some_shot
 from torch import Tensor
 
 from dreamlift.diffusion import Cosine, add_noise
+from dreamlift.geometry.squares import resize
 from dreamlift.guidance import guided, hifa, reconstruct
 from dreamlift.guidance.courses import HIFA
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import noise_to_signal, sigma_squared
-from dreamlift.prior import resize
 from dreamlift.step import Step
 
 

@@ -1,12 +1,14 @@
 """The grammar of the embedded world: what captions mean, and what is said of others."""
 
 import random
+import re
 import zlib
 
 import pytest
 
 from dreamlift.grammar import Graph, Link, Thing, owners, parse
 from dreamlift.phrases import colourless, phrase
+from dreamlift.priors.seen import plainly
 from dreamlift.toybox.captions import picture_graph, text_graph
 from dreamlift.toybox.patterns import PATTERNS as INKS
 from dreamlift.toybox.wide import wide_coloured, wide_graph
@@ -38,7 +40,24 @@ MEANINGS = {
     "a red cube": Graph((RED_CUBE,)),
     "A Red CUBE!": Graph((RED_CUBE,)),
     "red cubes": Graph((RED_CUBE,)),
-    "two red boxes": Graph((RED_CUBE,)),
+    "some red boxes": Graph((RED_CUBE,)),
+    "a big red box": Graph((Thing("cube", "red", "large"),)),
+    "a tiny couch": Graph((Thing("armchair", None, "small"),)),
+    "two red stilts": Graph((Thing("stilts", "red"),)),
+    "a corgi puppy": Graph((Thing("corgi"),)),
+    "a ball next to a kitty cat": Graph((Thing("ball"), Thing("cat")), (Link("next to", 0, 1),)),
+    "a frog is riding a pig and eating a banana": Graph(
+        (Thing("frog"), Thing("pig"), Thing("banana")),
+        (Link("riding", 0, 1), Link("eating", 0, 2)),
+    ),
+    "a frog riding a pig, holding a sword": Graph(
+        (Thing("frog"), Thing("pig"), Thing("sword")),
+        (Link("riding", 0, 1), Link("holding", 0, 2)),
+    ),
+    "a red cube to the right of a blue ball and to the left of a green cone": Graph(
+        (RED_CUBE, Thing("ball", "blue"), Thing("cone", "green")),
+        (Link("right of", 0, 1), Link("left of", 0, 2)),
+    ),
     "a small rainbow ball": Graph((Thing("ball", None, "small", "rainbow"),)),
     "a red striped mug": Graph((Thing("mug", "red", None, "striped"),)),
     "a striped red mug": Graph((Thing("mug", "red", None, "striped"),)),
@@ -164,6 +183,7 @@ def test_word_ids_are_what_shipped_weights_were_trained_on() -> None:
     assert WORDS[218:220] == ("clay", "planted")
     assert WORDS[220:] == (
         "glasses", "elaborate", "multicolored", "multicoloured", "lens", "bottom",
+        "couch", "aeroplane", "automobile", "big", "huge", "giant", "tiny", "little",
     )  # fmt: skip
     assert len(WORDS) == len(set(WORDS)) <= VOCABULARY
 
@@ -171,7 +191,7 @@ def test_word_ids_are_what_shipped_weights_were_trained_on() -> None:
 def test_plurals_hyphens_and_punctuation_are_read() -> None:
     assert split("Red-Cube; (blue)!") == ["red", "cube", ",", "blue"]
     assert tokens("red cubes") == tokens("red cube")
-    assert parse("red-and-white balls") == Graph((Thing("ball", "white"),))
+    assert parse("red-striped balls") == Graph((Thing("ball", "red", pattern="striped"),))
 
 
 def test_synonyms_name_known_nouns() -> None:
@@ -242,3 +262,44 @@ def test_words_of_what_a_model_never_saw_are_strange() -> None:
     known = "a cute puppy in the shape of red multicoloured santa hat left side view".split()
     assert not words & set(known)
     assert not strange(NOUNS, tuple(RELATIONS), PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a black and white cat", "black and white; it can have one colour"),
+        ("a red blue ball", "red and blue; it can have one colour"),
+        ("a tall, fat snowman", "tall and fat; it can have one size"),
+        ("a big tiny cube", "large and small; it can have one size"),
+        ("a striped spotted ball", "striped and spotted; it can have one pattern"),
+        ("two cats", "'two': one of each thing is made. Say 'a cat', or name each one"),
+        ("a pair of cats", "'pair': one of each"),
+        ("a mug on two red balls", "'two': one of each thing is made. Say 'a ball'"),
+        ("a frog's hat", '"frog\'s": whose a thing is cannot be read'),
+        ("a red cube (on top of a blue ball)", "'on top of a blue ball', would not be read"),
+        ("a red cube (not blue)", "'not blue', would not be read"),
+        ("a red cube (a blue cube)", "'a blue cube', would not be read"),
+    ],
+)
+def test_what_would_be_read_wrong_is_refused(text: str, said: str):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse(text)
+
+
+def test_brackets_may_say_it_again():
+    assert parse("an avocado chair (a chair imitating an avocado)") == parse("an avocado chair")
+
+
+def test_words_that_came_late_are_said_plainly():
+    assert plainly("a big red couch") == "a large red armchair"
+    assert plainly("A red cube on a ball") == "A red cube on a ball"
+
+
+def test_words_without_a_near_one_are_explained():
+    for text, said in (
+        ("a frog without a hat", "What is not said is not there. Leave it out"),
+        ("a grey cube", "Of greys there are black and white"),
+        ("three cubes", "One of each thing is made"),
+    ):
+        with pytest.raises(UnknownWord, match=said):
+            parse(text)

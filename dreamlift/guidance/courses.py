@@ -60,14 +60,6 @@ class TwoPhase:
         return (self.first if step.progress < self.at else self.then)(n, step)
 
 
-def ranges(start: tuple[float, float], end: tuple[float, float], *, change: float = 0.0) -> Times:
-    """From one range of t to another: at once, after the share `change` of the steps, or, where
-    that is 0, gradually over all of them."""
-    if change:
-        return TwoPhase(Uniform(*start), Uniform(*end), change)
-    return Annealed(start, end)
-
-
 Importance: TypeAlias = Callable[[Float[Tensor, " n"]], Float[Tensor, " n"]]
 """W(t): how much of a stage's steps DreamTime spends at t in [0, 1]; of any scale."""
 

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.diffusion import per_sample
+from dreamlift.geometry.squares import resize
 from dreamlift.guidance.reconstruct import Reconstruct
 from dreamlift.guidance.sds import fresh_noise, inject
 from dreamlift.guidance.times import draw
-from dreamlift.prior import resize
 from dreamlift.scene import Shot
 from dreamlift.step import Step
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.diffusion import Schedule, added_variance, per_sample
+from dreamlift.diffusion import Schedule, per_sample
 from dreamlift.guidance.dds import difference
 from dreamlift.guidance.scores import Score
 from dreamlift.guidance.sds import fresh_noise, inject
 from dreamlift.guidance.times import Times, Uniform, draw
 from dreamlift.scene import Shot
+from dreamlift.schedules import added_variance
 from dreamlift.step import Step
 
 ENTRY = 1 / 999
@@ -43,7 +44,7 @@ class PDS:
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """psi and chi, from Eq. 7 of DDPM (arXiv:2006.11239): mu = c0 z_hat + c1 z_t.
 
-        Its beta for any schedule, rectified flow's too: `diffusion.added_variance`.
+        Its beta for any schedule, rectified flow's too: `schedules.added_variance`.
         """
         exact = (
             t.cpu() if t.device.type == "mps" else t

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.diffusion import add_noise, per_sample, x0_from_eps
+from dreamlift.geometry.squares import resize
 from dreamlift.guidance.scores import Score
 from dreamlift.guidance.sds import fresh_noise, inject
 from dreamlift.guidance.times import Times, Uniform, Weight, draw, uniform
 from dreamlift.guidance.walk import walk
-from dreamlift.prior import resize
 from dreamlift.scene import Shot
 from dreamlift.step import Step
 

@@ -121,11 +121,10 @@ def _sum(a: Share, b: Share) -> Share:
     if not callable(a) and not callable(b):
         return a + b
 
-    def both(t: Float[Tensor, " b"], shot: Shot) -> Float[Tensor, " b"]:
-        one, other = (x(t, shot) if callable(x) else torch.full_like(t, x) for x in (a, b))
-        return one + other
+    def of(x: Share, t: Float[Tensor, " b"], shot: Shot) -> Float[Tensor, " b"]:
+        return x(t, shot) if callable(x) else torch.full_like(t, x)
 
-    return both
+    return lambda t, shot: of(a, t, shot) + of(b, t, shot)
 
 
 def _given(share: float | Tensor) -> bool:

@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.diffusion import added_variance, eps_from_x0, per_sample
+from dreamlift.diffusion import eps_from_x0, per_sample
 from dreamlift.guidance import courses
 from dreamlift.guidance.scores import Score
 from dreamlift.guidance.sds import SDS, fresh_noise, inject
 from dreamlift.guidance.times import Times, Uniform, Weight, draw, noise_to_signal
 from dreamlift.guidance.walk import walk
 from dreamlift.scene import Shot
+from dreamlift.schedules import added_variance
 from dreamlift.step import Step
 
 

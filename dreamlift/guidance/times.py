@@ -52,7 +52,7 @@ class Annealed:
 
     start: tuple[float, float] = (0.02, 0.98)  # (low, high) at progress 0
     end: tuple[float, float] = (0.02, 0.5)  # (low, high) at progress `until`, and after it
-    by: Literal["linear", "sqrt", "cosine"] = "linear"
+    by: Literal["linear", "sqrt", "cosine", "step"] = "linear"  # step: at once, at `until`
     until: float = 1.0
     limits: tuple[float, float] = (0.0, 1.0)  # what both are clipped to
 
@@ -60,7 +60,7 @@ class Annealed:
         """(low, high) at a progress in [0, 1]."""
         move = cosine if self.by == "cosine" else linear
         done = max(progress, 0.0) / self.until
-        along = done**0.5 if self.by == "sqrt" else done
+        along = {"sqrt": done**0.5, "step": float(done >= 1)}.get(self.by, done)
         least, most = self.limits
         low, high = (move(along, *ends) for ends in zip(self.start, self.end, strict=True))
         return min(max(low, least), most), min(max(high, least), most)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from dreamlift.priors.seen import refuse, unseen
+from dreamlift.priors.seen import plainly, refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -130,7 +130,7 @@ class Clip(nn.Module):
         for text in texts:
             refuse(text, self.strange, "CLIP")
         with torch.no_grad():
-            words, mask = self.tower.encode(texts)
+            words, mask = self.tower.encode([plainly(text) for text in texts])
         return F.normalize(self.caption(words, mask).float(), dim=-1)
 
     def save(self, folder: Path) -> None:

@@ -11,20 +11,13 @@ import torch
 from torch import nn
 
 from dreamlift.diffusion import Cosine
-from dreamlift.grammar import parse
-from dreamlift.phrases import phrase
 from dreamlift.prior import Embedding
 from dreamlift.priors.pixel import Pixel, best_dtype
-from dreamlift.priors.seen import refuse, unseen
+from dreamlift.priors.seen import plainly, refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
-from dreamlift.words import CONTEXT, ELABORATE, LATER, MORE, MULTICOLORED, singular, split
+from dreamlift.words import CONTEXT
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "text-to-image"
-UNTAUGHT = frozenset(
-    {*MORE, *(word for said in LATER for word in said.split()), *ELABORATE, *MULTICOLORED, "bottom"}
-    - {"3d"}
-)
-"""Words that came after the text tower had been taught: captions with them are said plainly."""
 
 
 class Words:
@@ -36,9 +29,7 @@ class Words:
     def __call__(self, text: str) -> Embedding:
         """Token features of a caption, or of nothing. Raises UnknownWord, ValueError."""
         refuse(text, self.strange, "prior")
-        if UNTAUGHT & {singular(word) for word in split(text)}:
-            text = phrase(parse(text))
-        features, mask = self.tower.encode([text], CONTEXT)
+        features, mask = self.tower.encode([plainly(text)], CONTEXT)
         return {"tokens": features[0], "mask": mask[0].float()}
 
 

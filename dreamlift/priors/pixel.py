@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from dreamlift.cameras import Cameras
 from dreamlift.diffusion import Schedule
-from dreamlift.prior import Condition, Embedding, Prompt, resize
+from dreamlift.geometry.squares import resize
+from dreamlift.prior import Condition, Embedding, Prompt
 from dreamlift.priors.prediction import Prediction, noise_of
 from dreamlift.scene import Shot
 from dreamlift.schedules import Table

@@ -6,10 +6,16 @@ from functools import cache
 from pathlib import Path
 
 from dreamlift.grammar import parse
+from dreamlift.phrases import phrase
 from dreamlift.words import (
+    ELABORATE,
+    LATER,
+    MORE,
+    MULTICOLORED,
     NOUNS,
     PATTERNS,
     RELATIONS,
+    SIZED,
     SIZES,
     WORDS,
     UnknownWord,
@@ -18,6 +24,11 @@ from dreamlift.words import (
     split,
     strange,
 )
+
+UNTAUGHT = frozenset(
+    {*MORE, *" ".join(LATER).split(), *ELABORATE, *MULTICOLORED, *SIZED, "bottom"} - {"3d"}
+)
+"""Words that came after the models had been taught."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,11 @@ def unseen(folder: Path) -> frozenset[str]:
     """The words that the weights in a folder were never shown."""
     world = seen(folder)
     return strange(world.nouns, world.relations, world.patterns)
+
+
+def plainly(text: str) -> str:
+    """A caption with words that came after the models had been taught, in the plain ones."""
+    return phrase(parse(text)) if UNTAUGHT & {singular(word) for word in split(text)} else text
 
 
 def refuse(text: str, strange: frozenset[str], who: str) -> None:

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dreamlift.diffusion import add_noise
-from dreamlift.prior import Condition, resize
+from dreamlift.geometry.squares import resize
+from dreamlift.prior import Condition
 from dreamlift.priors.deepfloyd import load_t5_words
 from dreamlift.priors.folder import from_folder, schedule_from_config
 from dreamlift.priors.parts import settings

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.prior import resize
+from dreamlift.geometry.squares import resize
 from dreamlift.priors.parts import network, placed
 
 if TYPE_CHECKING:

@@ -26,11 +26,10 @@ from dreamlift.distil.meshes import mesh_stage
 from dreamlift.distil.variation import unlike, vsd_stage
 from dreamlift.errors import BadInput
 from dreamlift.fit import Observer, fit, made
-from dreamlift.guidance.courses import ranges
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
-from dreamlift.guidance.times import Uniform
+from dreamlift.guidance.times import Annealed, Uniform
 from dreamlift.guidance.vsd import VSD
 from dreamlift.prior import Prior
 from dreamlift.priors.lora import Student, teaching
@@ -130,7 +129,8 @@ class ProlificDreamer:
         plain, bare = Views(shares=(1, 0, 0)), Views(shares=(0, 0, 1))
         many = Particles(fields := unlike(self.particles, self.init, seed=seed)).to(device)
         student = Student(prior, y, rng=rng, rank=self.rank, where="everywhere").to(device)
-        vsd = VSD(score, student, ranges(self.t_start, self.t_end, change=self.t_change))
+        by, until = ("step", self.t_change) if self.t_change else ("linear", 1.0)
+        vsd = VSD(score, student, Annealed(self.t_start, self.t_end, by, until))
         shots, lrs = plain.course(self.batch, size=self.size), (self.lr, self.lr_student)
         stage = vsd_stage(many, many.parameters(), shots, vsd, student, self.steps, lrs, seed=seed)
         fit(stage, run / FIELD, observers)
