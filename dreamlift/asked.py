@@ -39,12 +39,12 @@ def check_told(recipe: object, source: Source) -> None:
     """Raise BadInput for a prior that cannot be told what the recipe says."""
     pictured, together = isinstance(recipe, Zero123), isinstance(recipe, MVDream)
     source.check(vars(recipe)["prompt"], pictured=pictured, together=together)
-    negative = vars(recipe).get("negative", "")
-    if negative.strip():
-        try:
-            source.check(negative, together=together)
-        except BadInput as error:
-            raise BadInput(f"What --negative says cannot be told. {error}") from error
+    for name in ("negative", "bad"):
+        if (said := vars(recipe).get(name, "")).strip():
+            try:
+                source.check(said, together=together)
+            except BadInput as error:
+                raise BadInput(f"What --{name} says cannot be told. {error}") from error
     source.refuse_unread(sentences_of(recipe), own_of(recipe))
 
 

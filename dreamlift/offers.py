@@ -1,6 +1,7 @@
 """The recipes by their names: which there are, their presets, and what each one does, in words."""
 
 import ast
+import difflib
 import inspect
 import sys
 from dataclasses import asdict
@@ -73,7 +74,14 @@ def kind(name: str) -> type[Recipe]:
 
 
 def recipe_of(name: Name, preset: Preset, prompt: str, seed: int = 0) -> Recipe:
-    """The numbers of a preset."""
+    """The numbers of a preset. Raises BadInput for a name that there is not."""
+    names = [name_of(each) for each in RECIPES]
+    for what, said, known in (("recipe", name, names), ("preset", preset, get_args(Preset))):
+        if said not in known:
+            near = difflib.get_close_matches(str(said), known, n=1, cutoff=0.0)[0]
+            raise BadInput(
+                f"There is no {what} {said!r}. Did you mean {near!r}? All: {', '.join(known)}."
+            )
     draft = kind(name)(prompt, seed)
     match preset:
         case "draft":

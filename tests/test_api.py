@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse
 from dreamlift.observers import log
 from dreamlift.priors.source import Source
+from dreamlift.recipes import Name
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run
 from dreamlift.scene import Shot
@@ -272,3 +275,38 @@ def test_generate_is_lazy_and_public(words: Path, tmp_path: Path) -> None:
     assert asset.save(tmp_path / "x.glb").read_bytes()[:4] == b"glTF"
     config = Run.open(out).config
     assert (config["steps"], config["batch"]) == (1, DreamFusion("").batch)
+
+
+WRONG = """
+from dreamlift.errors import BadInput
+import dreamlift
+for wrong in ({"recipe": "dreamfuson"}, {"preset": "papr"}, {"prompt": None}, {"steps": "10"},
+              {"steps": 1.5}, {"seed": True}, {"pilot": 2.5}):
+    try:
+        dreamlift.generate(**{"prompt": "a red cube", **wrong})
+    except BadInput as error:
+        print(str(error).partition(" All: ")[0])
+"""
+
+
+def test_what_is_no_number_or_name_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    """In a process of its own: here, types are checked as tests run."""
+    ran = subprocess.run(
+        [sys.executable, "-c", WRONG], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == [
+        "There is no recipe 'dreamfuson'. Did you mean 'dreamfusion'?",
+        "There is no preset 'papr'. Did you mean 'paper'?",
+        "dreamfusion cannot be made: its prompt is None, not str.",
+        "dreamfusion cannot be made: its steps is '10', not int.",
+        "dreamfusion cannot be made: its steps is 1.5, not int.",
+        "dreamfusion cannot be made: its seed is True, not int.",
+        "dreamfusion cannot be made: its pilot is 2.5, not int.",
+    ]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("recipe", ["csd", "nfsd"])
+def test_a_prompt_of_bad_pictures_is_checked_before_any_work(recipe: Name) -> None:
+    with pytest.raises(BadInput, match="What --bad says cannot be told. The embedded prior does"):
+        request(recipe_of(recipe, "paper", "a red cube"))

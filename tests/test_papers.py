@@ -11,6 +11,7 @@ from dreamlift.distil.variation import unlike
 from dreamlift.errors import BadInput
 from dreamlift.guidance import csd as on_csd
 from dreamlift.guidance.times import Annealed
+from dreamlift.offers import check_numbers
 from dreamlift.priors.lora import teaching
 from dreamlift.recipes.csd import CSD
 from dreamlift.recipes.dreamfusion import DreamFusion
@@ -34,7 +35,8 @@ PAPERS: dict[Any, dict[str, Any]] = {
                           "albedo_first": 1 / 15, "shares": (0.25, 0.375, 0.375)},
     Magic3D: {"steps": 5000, "fine_steps": 3000, "batch": 32, "scale": 100.0, "t_fine": LATE,
               "size": 64, "fine_size": 512},
-    Fantasia3D: {"scale": 100.0, "t_start": LATE, "t_end": LATE, "t_looks": (WIDE, WIDE),
+    Fantasia3D: {"scale": 100.0, "t_start": LATE, "t_end": LATE, "t_start_looks": WIDE,
+                 "t_end_looks": WIDE,
                  "size": 512, "resolution": 128},
     ProlificDreamer: {"steps": 25_000, "shape_steps": 15_000, "texture_steps": 30_000,
                       "scale": 7.5, "scale_shape": 100.0, "t_start": WIDE, "t_end": LATE,
@@ -55,7 +57,9 @@ PAPERS: dict[Any, dict[str, Any]] = {
 
 @pytest.mark.parametrize("recipe", PAPERS, ids=lambda recipe: recipe.__name__)
 def test_a_paper_s_numbers(recipe: Any) -> None:
-    found = vars(recipe("a cone").paper())
+    made = recipe("a cone").paper()
+    check_numbers(made)
+    found = vars(made)
     assert {key: found[key] for key in PAPERS[recipe]} == PAPERS[recipe]
 
 

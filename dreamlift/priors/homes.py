@@ -133,10 +133,13 @@ class Absent(BadInput):
 
     def again(self, arguments: Sequence[str]) -> str:
         """The same command line, with the folder for the prior."""
-        words = [self.folder if word == self.name else word for word in arguments]
-        named = f"--prior={self.name}"
-        words = [f"--prior={self.folder}" if word == named else word for word in words]
-        return shlex.join(["dreamlift", *words])
+        named = re.compile(rf"((?:--prior=)?){re.escape(self.name)}(\+.*)?")
+
+        def there(word: str) -> str:
+            found = named.fullmatch(word)
+            return f"{found[1]}{self.folder}{found[2] or ''}" if found else word
+
+        return shlex.join(["dreamlift", *map(there, arguments)])
 
 
 def caches() -> tuple[Path, ...]:
@@ -209,8 +212,8 @@ def refuse_absent(arguments: Sequence[str]) -> None:
         name = word.removeprefix("--prior=") if word.startswith("--prior=") else None
         if word == "--prior" and i + 1 < len(arguments):
             name = arguments[i + 1]
-        if name and name != "embedded":
-            located(borrowed(name)[0])
+        if name and (base := borrowed(name)[0]) != "embedded":
+            located(base)
 
 
 def download(name: str, folder: str) -> str:

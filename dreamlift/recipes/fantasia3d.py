@@ -8,7 +8,7 @@
     CFG scale       100                                         `scale`, clean sample clamped
     w(t)            sigma^2, later alpha sigma^2; appearance    sigma_t^2; appearance alpha_t
                     alpha sigma^2, or 1 / sigma^2               sigma_t^2
-    t               U(.02, .5) of normals, U(.02, .98)          annealed; `t_looks` of the colours
+    t               U(.02, .5) of normals, U(.02, .98)          annealed, each by its own
     cameras         elevation -10 to 45, field of view 26 - 45  views.Views
     pictures        normals and mask, as latents, then normals  textureless, lit: what it knows
     materials       roughness, metallic, normal maps, split sum albedo, Lambert
@@ -55,8 +55,10 @@ class Fantasia3D:
     """Range of t at the first step of the shape."""
     t_end: tuple[float, float] = (0.05, 0.6)
     """Range of t at the last step of the shape."""
-    t_looks: tuple[tuple[float, float], tuple[float, float]] = ((0.3, 0.98), (0.05, 0.6))
-    """The same two of the colours."""
+    t_start_looks: tuple[float, float] = (0.3, 0.98)
+    """Range of t at the first step of the colours."""
+    t_end_looks: tuple[float, float] = (0.05, 0.6)
+    """Range of t at the last step of the colours."""
     axes: tuple[float, float, float] = (0.7, 0.7, 0.7)
     """Of the ellipsoid to begin with, world units."""
     resolution: int = 48
@@ -82,7 +84,7 @@ class Fantasia3D:
         """The paper's numbers; for large priors."""
         more = replace(self, steps=3000, appearance_steps=3000, scale=100.0, resolution=128)
         more = replace(more, t_start=(0.02, 0.5), t_end=(0.02, 0.5), size=512)
-        return replace(more, t_looks=((0.02, 0.98), (0.02, 0.98)))
+        return replace(more, t_start_looks=(0.02, 0.98), t_end_looks=(0.02, 0.98))
 
     def scene(self) -> Tetrahedra:
         """The ellipsoid before the first step, grey."""
@@ -114,7 +116,7 @@ class Fantasia3D:
         sds = SDS(score, Annealed(self.t_start, self.t_end))
         shape = sds, (self.lr_shape, 0.0), (0.0, 0.0, 1.0), self.steps, SHAPE
         looks = (
-            SDS(score, Annealed(*self.t_looks), alpha_sigma_squared),
+            SDS(score, Annealed(self.t_start_looks, self.t_end_looks), alpha_sigma_squared),
             (0.0, self.lr_color),
             (0.5, 0.5, 0.0),
             self.appearance_steps,
