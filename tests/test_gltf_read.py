@@ -1,0 +1,396 @@
+"""io/gltf_read.py and its rooms: other people's glTF is read right, or refused by name and soon."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dreamlift.errors import BadInput
+from dreamlift.geometry.mesh import Surface, face_cross, vertex_normals
+from dreamlift.geometry.texels import sample
+from dreamlift.io.glb import pack
+from dreamlift.io.gltf_read import read_gltf
+
+SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], "<f4")
+CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], "<f4")
+FACES = np.array([0, 1, 2, 0, 2, 3], "<u4")
+
+
+class Draft:
+    """A document that shows one square with normals, to be changed before it is written."""
+
+    def __init__(self, *, uv: np.ndarray | None = None, normals: bool = True) -> None:
+        self.content = b""
+        self.json: dict[str, Any] = {
+            "asset": {"version": "2.0"},
+            "nodes": [{"mesh": 0}],
+            "bufferViews": [],
+            "accessors": [],
+        }
+        attributes = {"POSITION": self.values(SQUARE)}
+        if normals:
+            attributes["NORMAL"] = self.values(np.array([[0, 0, 1]] * 4, "<f4"))
+        if uv is not None:
+            attributes["TEXCOORD_0"] = self.values(uv.astype("<f4"))
+        self.primitive: dict[str, Any] = {"attributes": attributes, "indices": self.values(FACES)}
+        self.json["meshes"] = [{"primitives": [self.primitive]}]
+
+    def bytes(self, content: bytes) -> int:
+        """Gives the number of their bufferView."""
+        view = {"buffer": 0, "byteOffset": len(self.content), "byteLength": len(content)}
+        self.content += content + b"\0" * (-len(content) % 4)
+        self.json["bufferViews"].append(view)
+        return len(self.json["bufferViews"]) - 1
+
+    def values(self, array: np.ndarray) -> int:
+        """Gives the number of their accessor."""
+        kind = {"f": 5126, "u": 5125}[array.dtype.kind]
+        width = "SCALAR" if array.ndim == 1 else f"VEC{array.shape[1]}"
+        about = {"bufferView": self.bytes(array.tobytes()), "componentType": kind}
+        self.json["accessors"].append({**about, "count": len(array), "type": width})
+        return len(self.json["accessors"]) - 1
+
+    def painted(self, picture: np.ndarray, *, form: str = "PNG", **texture: Any) -> "Draft":
+        """With a picture of base colours: h w 3, bytes."""
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, form, lossless=True)
+        self.json["images"] = [{"bufferView": self.bytes(file.getvalue())}]
+        self.json["textures"] = [texture or {"source": 0}]
+        return self.material({"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}})
+
+    def material(self, material: Mapping[str, Any] | None) -> "Draft":
+        self.json["materials"] = [material]
+        self.primitive["material"] = 0
+        return self
+
+    def write(self, path: Path) -> Path:
+        self.json["buffers"] = [{"byteLength": len(self.content)}]
+        path.write_bytes(pack(self.json, self.content))
+        return path
+
+    def read(self, folder: Path) -> tuple[Surface, ...]:
+        return read_gltf(self.write(folder / "a.glb"))
+
+
+def picture(h: int, w: int) -> np.ndarray:
+    """Random bytes, h w 3."""
+    return np.random.default_rng(h * w).integers(0, 256, (h, w, 3), np.uint8)
+
+
+# -- what is wrong is said ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["[1,2]", "5", "null", "[" * 100_000, '{"a":' * 50_000])
+def test_other_json_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.gltf").write_text(text)
+    with pytest.raises(BadInput, match=r"odd\.gltf is not a glTF file"):
+        read_gltf(tmp_path / "odd.gltf")
+
+
+def broken() -> dict[str, tuple[str, Draft]]:
+    """What is wrong in a document, and what is said of it."""
+    cases: dict[str, tuple[str, Draft]] = {}
+
+    def case(said: str) -> Draft:
+        cases[said] = said, Draft(uv=CORNERS)
+        return cases[said][1]
+
+    case(r"materials\[0\] is None, no object").material(None)
+    case(r"not valid glTF \(\w+Error").material({"pbrMetallicRoughness": [3]})
+    case("factors are not numbers").material({"pbrMetallicRoughness": {"baseColorFactor": [1]}})
+    case("its meshes are no list").json["meshes"] = "x"
+    case(r"names meshes\[-1\] and has 1").json["nodes"] = [{"mesh": -1}]
+    case(r"names meshes\[7\] and has 1").json["nodes"] = [{"mesh": 7}]
+    case("not valid glTF .TypeError").json["nodes"] = 5
+    case("NoneType").json["extensionsRequired"] = None
+    case("place is NaN or infinity").json["nodes"] = [{"mesh": 0, "translation": [1e39, 0, 0]}]
+    case("NORMAL is 3 x 3 numbers for 4").json["accessors"][1]["count"] = 3
+    case("-1 values of 12 bytes").json["accessors"][0]["count"] = -1
+    case("from -4 on").json["accessors"][0]["byteOffset"] = -4
+    case("one every 1 bytes").json["bufferViews"][0]["byteStride"] = 1
+    case("48 bytes from -8 on").json["bufferViews"][0]["byteOffset"] = -8
+    case("requires ACME_quads").json["extensionsRequired"] = ["ACME_quads"]
+    nothing = case("1000000000 values and no bufferView").json["accessors"][0]
+    nothing["count"] = 10**9
+    del nothing["bufferView"]
+    draft = case("vertex 9 of 4")
+    draft.primitive["indices"] = draft.values(np.array([0, 1, 9], "<u4"))
+    draft = case("POSITION holds NaN")
+    draft.primitive["attributes"]["POSITION"] = draft.values(SQUARE * np.float32(np.nan))
+    draft = case("compressed .KHR_draco_mesh_compression")
+    draft.primitive["extensions"] = {"KHR_draco_mesh_compression": {}}
+    del draft.json["accessors"][0]["bufferView"]
+    draft = case(r"texture is KHR_texture_basisu only.*PNG, JPEG or WebP").painted(picture(2, 2))
+    draft.json["textures"] = [{"extensions": {"KHR_texture_basisu": {"source": 0}}}]
+    return cases
+
+
+@pytest.mark.parametrize("key", broken())
+def test_what_is_wrong_inside_is_said_of_the_file(tmp_path: Path, key: str) -> None:
+    said, draft = broken()[key]
+    with pytest.raises(BadInput, match=rf"a\.glb cannot be read: .*({said})"):
+        draft.read(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "read"), [(5, ""), (None, ""), ("\ud800x", "?x"), ("leg", "leg")])
+def test_a_name_is_text_that_can_be_written(tmp_path: Path, name: Any, read: str) -> None:
+    draft = Draft()
+    draft.json["nodes"][0]["name"] = name
+    (part,) = draft.read(tmp_path)
+    assert part.name == read
+
+
+# -- neither time nor memory without end ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [{"mesh": 0}, {}])
+def test_a_node_has_one_parent(tmp_path: Path, last: dict[str, Any]) -> None:
+    """Each of these shows the next one twice: there are 2^60 ways to the last."""
+    draft = Draft()
+    draft.json["nodes"] = [*({"children": [i + 1, i + 1]} for i in range(60)), last]
+    with pytest.raises(BadInput, match=r"nodes\[60\] has two parents"):
+        draft.read(tmp_path)
+
+
+def test_a_parent_that_is_not_shown_is_none(tmp_path: Path) -> None:
+    """Kenney's files have such: the scene begins below it."""
+    draft = Draft()
+    draft.json["nodes"] = [{"children": [1], "scale": [5, 5, 5]}, {"mesh": 0}]
+    draft.json["scenes"] = [{"nodes": [1]}]
+    (part,) = draft.read(tmp_path)
+    assert float(part.vertices.max()) == 1
+
+
+def test_a_buffer_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = Draft()
+    positions = [draft.values(SQUARE + k) for k in range(30)]
+    draft.json["meshes"] = [{"primitives": [{"attributes": {"POSITION": k}} for k in positions]}]
+    uri = "data:application/octet-stream;base64," + base64.b64encode(draft.content).decode()
+    draft.json["buffers"] = [{"uri": uri.rstrip("="), "byteLength": len(draft.content)}]
+    (tmp_path / "a.gltf").write_text(json.dumps(draft.json))
+    decoded = list[int]()
+    plain = base64.b64decode
+    monkeypatch.setattr(base64, "b64decode", lambda text: decoded.append(1) or plain(text))
+    assert len(read_gltf(tmp_path / "a.gltf")) == 30
+    assert len(decoded) == 1
+
+
+def test_parts_of_a_shared_accessor_take_what_they_use(tmp_path: Path) -> None:
+    """200 primitives of 300,000 vertices were 4 GB when each of them took all."""
+    n, k = 40_000, 20
+    points = np.random.default_rng(0).standard_normal((n, 3)).astype("<f4")
+    draft = Draft()
+    shared = draft.values(points)
+    uses = [np.arange(30, dtype="<u4") * 7 + 2000 * i for i in range(k)]
+    draft.json["meshes"][0]["primitives"] = [
+        {"attributes": {"POSITION": shared, "NORMAL": shared}, "indices": draft.values(use)}
+        for use in uses
+    ]
+    parts = draft.read(tmp_path)
+    assert {part.vertices.shape for part in parts} == {(30, 3)}
+    for part, use in zip(parts, uses, strict=True):
+        np.testing.assert_array_equal(part.vertices[part.faces.reshape(-1)], points[use])
+        assert part.vertices.untyped_storage().nbytes() == 30 * 12
+
+
+def test_a_part_keeps_the_vertices_that_its_faces_use(tmp_path: Path) -> None:
+    draft = Draft(uv=CORNERS)
+    draft.primitive["indices"] = draft.values(np.array([3, 1, 2, 3, 2, 1, 3], "<u4"))
+    (part,) = draft.read(tmp_path)
+    np.testing.assert_array_equal(part.vertices, SQUARE[1:])
+    assert part.faces.tolist() == [[2, 0, 1], [2, 1, 0]]
+
+
+def test_a_mesh_shown_too_often_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamlift.io.gltf_read.MOST", 20)
+    draft = Draft()
+    draft.json["nodes"] = [{"mesh": 0}] * 10
+    assert len(draft.read(tmp_path)) == 10
+    draft.json["nodes"] = [{"mesh": 0}] * 11
+    with pytest.raises(BadInput, match=r"a\.glb.*more than 20 triangles.*simplify"):
+        draft.read(tmp_path)
+
+
+# -- shapes ---------------------------------------------------------------------------------------
+
+
+def test_faces_without_normals_are_flat(tmp_path: Path) -> None:
+    """A cube of eight shared corners: glTF wants its faces flat, not round."""
+    draft = Draft()
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], "<f4")
+    faces = [0, 1, 3, 0, 3, 2, 4, 6, 7, 4, 7, 5, 0, 4, 5, 0, 5, 1]
+    faces += [2, 3, 7, 2, 7, 6, 0, 2, 6, 0, 6, 4, 1, 5, 7, 1, 7, 3]
+    draft.primitive["attributes"] = {"POSITION": draft.values(corners)}
+    draft.primitive["indices"] = draft.values(np.array(faces, "<u4"))
+    (part,) = draft.read(tmp_path)
+    assert part.normals is None and len(part.vertices) == 36
+    np.testing.assert_array_equal(part.vertices[part.faces].reshape(-1, 3), corners[faces])
+    normals = vertex_normals(part.vertices, part.faces)[part.faces]
+    flat = face_cross(part.vertices, part.faces)
+    torch.testing.assert_close(normals, flat[:, None].expand(-1, 3, -1))
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_instances_of_a_node_are_all_shown(tmp_path: Path, required: bool) -> None:
+    draft, half = Draft(), 0.5**0.5
+    moves = np.array([[0, 0, 0], [3, 0, 0], [6, 0, 0]], "<f4")
+    turns = np.array([[0, 0, 0, 1], [0, half, 0, half], [0, 0, 0, 1]], "<f4")
+    sizes = np.array([[1, 1, 1], [1, 1, 1], [-2, 1, 1]], "<f4")
+    arrays = {"TRANSLATION": moves, "ROTATION": turns, "SCALE": sizes}
+    named = {key: draft.values(array) for key, array in arrays.items()}
+    more = {"EXT_mesh_gpu_instancing": {"attributes": named}}
+    draft.json["nodes"] = [{"mesh": 0, "translation": [0, 10, 0], "extensions": more}]
+    draft.json["extensionsRequired"] = ["EXT_mesh_gpu_instancing"] * required
+    (part,) = draft.read(tmp_path)
+    x, y, z = torch.from_numpy(SQUARE).unbind(-1)
+    expected = torch.cat(
+        [
+            torch.stack([x, y + 10, z], -1),
+            torch.stack([z + 3, y + 10, -x], -1),  # a quarter turn about y
+            torch.stack([6 - 2 * x, y + 10, z], -1),
+        ]
+    )
+    torch.testing.assert_close(part.vertices, expected)
+    assert part.normals is not None and part.faces.shape == (6, 3)
+    # None is inside out, the mirrored one neither.
+    torch.testing.assert_close(vertex_normals(part.vertices, part.faces), part.normals)
+
+
+# -- materials and pictures -----------------------------------------------------------------------
+
+OLD = "KHR_materials_pbrSpecularGlossiness"
+
+
+def test_specular_and_glossiness_give_their_diffuse_colour(tmp_path: Path) -> None:
+    of = {"diffuseFactor": [0.8, 0.1, 0.1, 1], "glossinessFactor": 0.3}
+    draft = Draft().material({"extensions": {OLD: of}})
+    (part,) = draft.read(tmp_path)
+    assert part.colors is not None
+    torch.testing.assert_close(
+        part.colors[0], torch.tensor([0.906, 0.349, 0.349]), atol=1e-3, rtol=0
+    )
+    assert (part.material.metallic, part.material.roughness) == (0, pytest.approx(0.7))
+    texels = picture(4, 6)
+    for required in ([], [OLD]):
+        painted = Draft(uv=CORNERS).painted(texels)
+        painted.json["extensionsRequired"] = required
+        painted.material({"extensions": {OLD: {"diffuseTexture": {"index": 0}}}})
+        (part,) = painted.read(tmp_path)
+        assert part.texture is not None
+        np.testing.assert_array_equal((part.texture * 255).round(), texels)
+
+
+def test_glossiness_of_texels_is_their_alpha(tmp_path: Path) -> None:
+    texels = np.concatenate([picture(3, 2), picture(2, 3).reshape(3, 2, 3)[..., :1]], -1)
+    of = {"specularGlossinessTexture": {"index": 0}, "glossinessFactor": 0.5}
+    draft = Draft(uv=CORNERS).painted(texels).material({"extensions": {OLD: of}})
+    (part,) = draft.read(tmp_path)
+    gloss = part.material.gloss
+    assert gloss is not None and part.texture is None
+    expected = 1 - 0.5 * torch.from_numpy(texels[..., 3]) / 255
+    torch.testing.assert_close(gloss[..., 0] * part.material.roughness, expected)
+    assert float((gloss[..., 1] * part.material.metallic).max()) == 0
+
+
+def test_metallic_roughness_goes_before_specular_and_glossiness(tmp_path: Path) -> None:
+    both = {
+        "pbrMetallicRoughness": {"baseColorFactor": [0, 1, 0, 1]},
+        "extensions": {OLD: {"diffuseFactor": [1, 0, 0, 1]}},
+    }
+    (part,) = Draft().material(both).read(tmp_path)
+    assert part.colors is not None and part.colors[0].tolist() == pytest.approx([0, 1, 0])
+
+
+def wrapped(places: Tensor, texels: Tensor, mode: int) -> Tensor:
+    """What a sampler shows beyond a picture's border: the texels of its centres' colours, bilinear,
+    at u and v (down), by OpenGL's words for each texel."""
+    size = torch.tensor([texels.shape[1], texels.shape[0]])
+    at = places * size - 0.5
+    low, shares = at.floor().long(), at - at.floor()
+    total = torch.zeros(len(places), 3)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            i = low + torch.tensor([dx, dy])
+            if mode == 33071:
+                i = torch.minimum(i.clamp_min(0), size - 1)
+            else:  # mirrored: there and back again
+                i = i % (2 * size)
+                i = torch.minimum(i, 2 * size - 1 - i)
+            share = (shares if dx else 1 - shares)[:, :1] * (shares if dy else 1 - shares)[:, 1:]
+            total += share * texels[i[:, 1], i[:, 0]]
+    return total
+
+
+@pytest.mark.parametrize("mode", [33071, 33648])
+def test_a_sampler_is_obeyed_beyond_the_border(tmp_path: Path, mode: int) -> None:
+    """Everywhere on triangles that cross it, in both directions."""
+    corners = CORNERS * np.array([3.7, 1.9]) - np.array([1.3, 0.2])
+    texels = picture(5, 8)
+    draft = Draft(uv=corners).painted(texels, source=0, sampler=0)
+    draft.json["samplers"] = [{"wrapS": mode, "wrapT": mode}]
+    (part,) = draft.read(tmp_path)
+    assert part.texture is not None and part.uv is not None
+    weights = torch.rand(200, 3, generator=torch.Generator().manual_seed(1))
+    weights /= weights.sum(-1, keepdim=True)
+    corner = torch.from_numpy(corners[FACES.reshape(2, 3)]).float()
+    for face, there in zip(part.faces, corner, strict=True):
+        seen = sample(part.texture, weights @ part.uv[face])
+        expected = wrapped(weights @ there, torch.from_numpy(texels) / 255, mode)
+        torch.testing.assert_close(seen, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("mode", [33071, 33648, 10497])
+def test_a_sampler_changes_nothing_within_the_border(tmp_path: Path, mode: int) -> None:
+    draft = Draft(uv=CORNERS).painted(picture(5, 8), source=0, sampler=0)
+    draft.json["samplers"] = [{"wrapS": mode, "wrapT": mode}]
+    (part,) = draft.read(tmp_path)
+    assert part.texture is not None and part.texture.shape == (5, 8, 3)
+
+
+def test_parts_beyond_the_border_share_one_picture(tmp_path: Path) -> None:
+    draft = Draft(uv=CORNERS * 1.2).painted(picture(64, 64), source=0, sampler=0)
+    draft.json["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
+    draft.json["meshes"][0]["primitives"] *= 9
+    parts = draft.read(tmp_path)
+    assert len({id(part.texture) for part in parts}) == 1
+
+
+def test_a_border_that_goes_on_for_ever_is_refused(tmp_path: Path) -> None:
+    draft = Draft(uv=CORNERS * 1e9).painted(picture(64, 64), source=0, sampler=0)
+    draft.json["samplers"] = [{"wrapS": 33071}]
+    with pytest.raises(BadInput, match=r"a\.glb.*CLAMP_TO_EDGE.*coordinates from 0 to 1"):
+        draft.read(tmp_path)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_webp_is_read(tmp_path: Path, required: bool) -> None:
+    texels, of = picture(6, 4), {"EXT_texture_webp": {"source": 0}}
+    draft = Draft(uv=CORNERS).painted(texels, form="WEBP", extensions=of)
+    draft.json["extensionsRequired"] = ["EXT_texture_webp"] * required
+    (part,) = draft.read(tmp_path)
+    assert part.texture is not None
+    np.testing.assert_array_equal((part.texture * 255).round(), texels)
+
+
+def test_a_texture_without_a_picture_is_none(tmp_path: Path) -> None:
+    (part,) = Draft(uv=CORNERS).painted(picture(2, 2), name="to come").read(tmp_path)
+    assert part.texture is None
+
+
+LEFT_OUT = [f"KHR_materials_{x}" for x in ("ior", "emissive_strength", "clearcoat", "variants")]
+
+
+@pytest.mark.parametrize("name", [*LEFT_OUT, "KHR_lights_punctual"])
+def test_what_is_left_out_may_be_required(tmp_path: Path, name: str) -> None:
+    draft = Draft()
+    draft.json["extensionsRequired"] = [name]
+    (part,) = draft.read(tmp_path)
+    assert len(part.faces) == 2
