@@ -301,11 +301,13 @@ def test_glossiness_of_texels_is_their_alpha(tmp_path: Path) -> None:
 
 
 def test_metallic_roughness_goes_before_specular_and_glossiness(tmp_path: Path) -> None:
-    both = {
+    both: dict[str, Any] = {
         "pbrMetallicRoughness": {"baseColorFactor": [0, 1, 0, 1]},
         "extensions": {OLD: {"diffuseFactor": [1, 0, 0, 1]}},
     }
+    both["pbrMetallicRoughness"]["roughnessFactor"] = 7  # factors go from 0 to 1
     (part,) = Draft().material(both).read(tmp_path)
+    assert part.material.roughness == 1
     assert part.colors is not None and part.colors[0].tolist() == pytest.approx([0, 1, 0])
 
 

@@ -74,7 +74,8 @@ class Paints:
         metallic = float(mirror.get("metallicFactor", 1)) if whole else 0.0
         if len(factor) < 3 or not all(map(math.isfinite, (*factor.tolist(), roughness, metallic))):
             raise self.file.invalid("a material's factors are not numbers")
-        return Paint(factor, roughness, metallic, place, tuple(wraps), tuple(maps))
+        roughness, metallic = (min(max(x, 0.0), 1.0) for x in (roughness, metallic))
+        return Paint(factor.clamp(0, 1), roughness, metallic, place, tuple(wraps), tuple(maps))
 
     def _source(self, index: Any) -> tuple[int | None, tuple[int, int]]:
         """Which image a texture shows (None: it says none), and how beyond its border."""
@@ -99,7 +100,7 @@ class Paints:
             made = texels[..., 1:3] if kind == "gloss" else texels[..., :3]
             if kind == "shine":
                 alpha = texels[..., 3:] if texels.shape[-1] == 4 else torch.ones_like(made[..., :1])
-                made = torch.cat([1 - shine * alpha, torch.ones_like(alpha)], -1)
+                made = torch.cat([1 - shine * alpha, torch.ones_like(alpha)], -1).clamp(0, 1)
             self._pictures[image, kind, shine] = made
         return self._pictures[image, kind, shine]
 
