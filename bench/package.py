@@ -3,7 +3,7 @@
     pip install uv
     python -m bench.package [--out runs/package] [--pythons 3.11 3.12 3.13] [--offline]
 
-Builds the wheel as pip would, looks into it, and has uv resolve `dreamlift` and `dreamlift[gpu]`
+Builds the wheel as pip would, looks into it, and has uv resolve `dreamlift` and `dreamlift[usd]`
 with wheels alone (--only-binary :all:), so that nothing is compiled, for each Python on Linux,
 macOS and Windows. Nothing of that is downloaded or installed but metadata, and no other
 interpreter is needed. Then it times cold imports in processes of their own. --offline leaves out
@@ -21,7 +21,7 @@ from pathlib import Path
 
 REPO = Path(__file__).parents[1]
 PLATFORMS = ("linux", "macos", "windows")
-EXTRAS = ("", "[gpu]")
+EXTRAS = ("", "[usd]")
 SUFFIXES = (".py", ".json", ".safetensors", ".md", ".png", ".typed")
 """All that the package is made of: nothing that was compiled."""
 LARGEST = 100e6

@@ -26,19 +26,11 @@ from dreamlift.priors.embedded import WEIGHTS
 from dreamlift.priors.homes import KNOWN, Absent, caches, download, located
 from dreamlift.priors.pixel import best_dtype, native_bf16
 from dreamlift.priors.source import device_named, source_of
-from dreamlift.priors.thrift import planned
+from dreamlift.priors.thrift import bytes_of, planned
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
 
-OPTIONAL = (
-    ("viser", "viewer", "watching runs in a browser"),
-    ("ray", "cluster", "many prompts at once on many machines"),
-    ("gsplat", "gpu", "the fastest Gaussian splatting on CUDA"),
-    ("torchmetrics", "eval", "scores of other papers"),
-    ("igl", "edit", "deformations"),
-    ("svgelements", "svg", "drawings"),
-    ("pxr", "usd", "USDZ files"),
-)
+OPTIONAL = (("pxr", "usd", "USDZ files"),)
 """A package as it is imported, the extra that brings it, and what it is for."""
 
 
@@ -72,9 +64,14 @@ def examine(
 def findings(
     runs: Path, prior: str = "embedded", memory_size: str = "", device: str = "auto"
 ) -> Iterator[Finding]:
-    """Everything that is looked at, as it is found. Raises BadInput for no such device."""
+    """Everything that is looked at, as it is found.
+
+    Raises BadInput, before anything is, for no such device and for no size of memory.
+    """
     memory.keep()
     device = device_named(device)
+    if memory_size:
+        bytes_of(memory_size)
     version = _version("dreamlift")
     yield Finding("dreamlift", "run from its source" if version == "missing" else version)
     system = f"{platform.system()} {platform.machine()}"
@@ -97,7 +94,10 @@ def _planned(prior: str, size: str, device: str) -> Finding:
     """How a step is taken in so much memory."""
     what = f"a step in {size}"
     try:
-        plan = planned(source_of(prior, device), size, device)
+        source = source_of(prior, device)
+        if not source.open:
+            return Finding(what, "it takes 0.1 GB", "Leave --memory out: it is for other models.")
+        plan = planned(source, size, device)
     except BadInput as error:
         return Finding(what, "no way", str(error).partition(":")[0], good=False)
     return Finding(what, "; ".join(plan.why), f"--memory {size}")
