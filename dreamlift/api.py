@@ -36,7 +36,7 @@ from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.remedies import Remedies, told
-from dreamlift.run import Run, run_folder
+from dreamlift.run import Run, read_again, run_folder
 from dreamlift.strips import Strips
 from dreamlift.within import loaded, plan_for
 
@@ -392,7 +392,9 @@ def export_again(
     asset = finished(run)
     if asset is not None and finish == request.finish:
         return asset.save(out, format=format)
-    return write(request.recipe.made(run), out, format=format, finish=finish)
+    with read_again(run, finished=asset is not None):
+        scene = request.recipe.made(run)
+    return write(scene, out, format=format, finish=finish)
 
 
 def _compare_versions(run: Run) -> None:

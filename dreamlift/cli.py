@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -248,7 +248,8 @@ def _carry_on(folder: Path, observers: "Sequence[Observer] | None" = None) -> in
     except Exception as error:
         raise Failed(folder) from error
     if leads():
-        (folder / ERRORS).unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or a finished run's disk is read only
+            (folder / ERRORS).unlink()
         print(folder)
     return 0
 

@@ -57,8 +57,8 @@ class Image:
     """The picture to write; by default image-PROMPT-[METHOD-]SEED.png here."""
     optimise: Method | None = None
     """The guidance to follow; jacobian is the whole gradient of the diffusion loss."""
-    count: int = 3
-    """Of the pictures that follow it, a row each."""
+    count: Number = None
+    """With --optimise, of the pictures that follow it, a row each (by default 3)."""
     seed: int = 0
     """Of the noise."""
     steps: Number = None
@@ -83,11 +83,13 @@ class Image:
         method = f"{self.optimise}-" if self.optimise else ""
         out = self.out or Path(f"image-{slug(self.prompt)}-{method}{self.seed}.png")
         if self.optimise:
-            wanted = Picture(self.prompt, self.optimise, self.seed, steps, self.count, scale)
+            count = 3 if self.count is None else self.count
+            wanted = Picture(self.prompt, self.optimise, self.seed, steps, count, scale)
             optimise(wanted, out, prior=self.prior, device=self.device, previews=self.previews)
         else:
-            if self.previews:
-                raise BadInput("--previews are of a guidance. Say --optimise METHOD too.")
+            if self.previews or self.count is not None:
+                flag = "--previews" if self.previews else "--count"
+                raise BadInput(f"{flag} is for a guidance. Say --optimise METHOD too.")
             image(
                 self.prompt,
                 out,

@@ -38,6 +38,7 @@ from dreamlift.io.images import save_png
 from dreamlift.io.mesh_files import mesh_files, write_mesh
 from dreamlift.io.meshes import read_mesh
 from dreamlift.io.obj import write_obj
+from dreamlift.io.place import refuse_unwritable
 from dreamlift.io.splats import read_splats, write_splats
 from dreamlift.io.usd import check_usd
 from dreamlift.io.video import save_mp4
@@ -187,7 +188,9 @@ def no_gaussians(form: Format) -> BadInput:
 
 
 def refuse_existing(paths: Sequence[Path], *, replace: bool) -> None:
-    """BadInput, before any work, if a file that is to be written is there already."""
+    """BadInput, before any work, if a file to be written is there already, or cannot be."""
+    for path in paths:
+        refuse_unwritable(path)
     there = [path for path in paths if path.exists()]
     if there and not replace:
         raise BadInput(f"{there[0]} exists; nothing was changed. Choose another place.")

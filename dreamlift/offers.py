@@ -55,8 +55,20 @@ Recipe: TypeAlias = (
 """Whatever `Name` offers."""
 Compared: TypeAlias = DreamFields | CLIPMesh
 """What follows a CLIP (an Aligner) where the others follow a diffusion prior."""
-ANGLES = ("elevation", "azimuth")
-"""Numbers that may be negative, in degrees."""
+LIMITS: dict[str, tuple[float, float]] = {
+    "seed": (0, 1 << 62),
+    "elevation": (-90, 90),
+    "azimuth": (-360, 360),
+    "batch": (1, 1024),
+    "copies": (1, 1024),
+    "particles": (1, 64),
+    **dict.fromkeys(("size", "fine_size", "texture_size", "samples"), (1, 4096)),
+    **dict.fromkeys(("resolution", "fineness"), (1, 512)),
+    **dict.fromkeys(("albedo_first", "shares", "dark", "rescale"), (0, 1)),
+}
+"""The least and the most of a number; angles are in degrees. For others see `check_number`."""
+MOST = 10_000_000
+"""Of counts without limits of their own, and of rates, weights and lengths."""
 RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))
 
 
@@ -123,22 +135,28 @@ def _meanings(recipe: type[Recipe]) -> dict[str, str]:
 
 
 def check_numbers(recipe: Recipe) -> None:
-    """Raise BadInput: counts are at least 1, all else finite and not negative, t a range."""
+    """Raise BadInput for a number that is out of its limits (`check_number`)."""
     for name, value in asdict(recipe).items():
-        if isinstance(value, bool | str):
-            continue
-        least = -180 if name in ANGLES else 1 if isinstance(value, int) and name != "seed" else 0
-        parts: tuple[float, ...] = value if isinstance(value, tuple) else (value,)
-        if not all(least <= part < 2**62 for part in parts):
-            raise BadInput(f"The {name} must be at least {least}; {_said(parts)} was asked for.")
-        if name == "lr" and not all(parts):
-            raise BadInput(f"The lr must be above 0; {_said(parts)} was asked for.")
-        if name.startswith("t_") and not (parts[0] <= parts[-1] <= 1):
-            raise BadInput(
-                f"The {name} must be two noise levels from 0 to 1, the lower first; "
-                f"{_said(parts)} was asked for."
-            )
+        if isinstance(value, tuple) and isinstance(value[0], tuple):
+            for pair in cast("tuple[tuple[float, ...], ...]", value):
+                check_number(name, *pair)
+        elif not isinstance(value, bool | str):
+            check_number(name, *(value if isinstance(value, tuple) else (value,)))
 
 
-def _said(parts: tuple[float, ...]) -> str:
-    return " ".join(f"{part:g}" for part in parts)
+def check_number(name: str, *parts: float) -> None:
+    """Raise BadInput for a number, or the parts of one, out of LIMITS.
+
+    Without limits of their own, counts are 1 to MOST, all else 0 to MOST, t a range within 0 to 1.
+    """
+    least, most = LIMITS.get(name, (1 if isinstance(parts[0], int) else 0, MOST))
+    said = " ".join(str(part) if isinstance(part, int) else f"{part:g}" for part in parts)
+    if name.startswith("t_"):
+        if not 0 <= parts[0] <= parts[-1] <= 1:
+            levels = "two noise levels from 0 to 1, the lower first"
+            levels = levels if len(parts) > 1 else "0 to 1"
+            raise BadInput(f"The {name} must be {levels}; {said} was asked for.")
+    elif not all(least <= part <= most for part in parts):
+        raise BadInput(f"The {name} must be {least} to {most}; {said} was asked for.")
+    if name == "lr" and not all(parts):
+        raise BadInput(f"The lr must be above 0; {said} was asked for.")

@@ -92,8 +92,8 @@ class Reconstruct:
     clip: Annotated[str | None, Metavar(metavar="NAME")] = None
     """For few views: from elsewhere too it should look like one of them to a CLIP (DietNeRF).
     `embedded`, which knows toys only, or a folder of OpenAI's CLIP or an OpenCLIP."""
-    clip_weight: float = 0.1
-    """Of that likeness, asked for at every tenth step."""
+    clip_weight: Annotated[float | None, Metavar(metavar="FLOAT")] = None
+    """Of that likeness, asked for at every tenth step; by default 0.1."""
     minutes: Annotated[float | None, Metavar(metavar="FLOAT")] = None
     """About how long to optimise: measured at the start and turned into steps, which are kept."""
     steps: Annotated[int | None, Metavar(metavar="INT")] = None
@@ -154,13 +154,14 @@ class Reconstruct:
         with nullcontext() if used else alone(folder):
             return Run.create(folder, asked)
 
-    def numbers(self) -> dict[str, int | None]:
-        """Those that the preset decides, where they were not asked for."""
+    def numbers(self) -> dict[str, float | None]:
+        """Those that have another default, where they were not asked for."""
         resolution, steps = (HASHED if self.scene == "hashed" else PRESETS)[self.preset]
         return {
             "resolution": self.resolution or resolution,
             "steps": self.steps or (None if self.scene == "gaussians" else steps),
             "rays": self.rays or RAYS[self.scene],
+            "clip_weight": 0.1 if self.clip_weight is None else self.clip_weight,
         }
 
     def _check(self) -> None:
@@ -174,11 +175,15 @@ class Reconstruct:
                 "The resolution must be one more than a multiple of 64, so that the coarse grid "
                 f"nests: 65, 129, 193 or 257; {self.resolution} was asked for."
             )
-        if not dense and self.begin != "auto":
+        if self.scene != "gaussians" and self.begin != "auto":
             raise BadInput(
-                f"--begin {self.begin} is where Gaussians begin, and a hash grid begins as fog. "
-                "Leave it out, or say --scene gaussians."
+                f"--begin {self.begin} is where Gaussians begin, and a grid begins as fog. Leave "
+                "it out, or say --scene gaussians."
             )
+        if self.scene == "gaussians" and self.preset == "full":
+            raise BadInput("--preset full is of fields. For Gaussians say --gaussians and --steps.")
+        if self.clip is None and self.clip_weight is not None:
+            raise BadInput("--clip-weight is of --clip, which is not there. Say --clip NAME too.")
         if self.minutes == 0 or self.reach == 0:
             raise BadInput("The minutes and the reach must be above 0.")
 
@@ -261,18 +266,22 @@ def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | No
     """As api.export_again: what was made of photographs, once more, as one file."""
     from dreamlift.convert.finish import check_finish
     from dreamlift.export import FILES, Asset, refuse_existing, write
-    from dreamlift.run import Run
+    from dreamlift.run import Run, Unread, read_again
     from dreamlift.scenes.restore import restored
 
     run = Run.open(folder)
     check_finish(finish)
     refuse_existing([out], replace=False)
     scene, resolution = run.settings["scene"], run.settings["resolution"]
-    state = (run / (str(resolution) if scene == "field" else scene)).load()
-    if state is None or not (run.path / REPORT).is_file():
+    if not (run.path / REPORT).is_file():
         raise BadInput(f"{run.path} is not finished. Finish it first: dreamlift resume {run.path}")
     if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):
         return Asset(run.path).save(out, format=format)
+    stage = run / (str(resolution) if scene == "field" else scene)
+    with read_again(run, finished=True):
+        state = stage.load()
+        if state is None:
+            raise Unread(found := f"{stage.checkpoint} is missing", found)
     return write(restored(state["scene"]), out, format=format, finish=finish)
 
 

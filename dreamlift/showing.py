@@ -1,6 +1,5 @@
 """What a diffusion model does, as pictures: how it gets from noise to one, and what follows it."""
 
-import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +13,7 @@ from dreamlift.guidance.sampling import strip
 from dreamlift.guidance.scores import cfg
 from dreamlift.io.images import save_png
 from dreamlift.observers import Bar
+from dreamlift.offers import check_number
 from dreamlift.playground import Picture
 from dreamlift.prior import Prior
 from dreamlift.priors.source import device_named, source_of
@@ -33,7 +33,8 @@ def image(
     device: str = "auto",
 ) -> Path:
     """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left."""
-    loaded, device = _looked_at(prompt, out, steps, scale, prior, device)
+    _check(out, seed, steps, scale)
+    loaded, device = _loaded(prompt, prior, device)
     y, null = Sentence(loaded, prompt), Sentence(loaded, "")
     shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
     save_png(out, strip(cfg(loaded, y, null, scale, clamp=1.0), shot, steps=steps, seed=seed))
@@ -57,26 +58,28 @@ def optimise(
     strips = [Strips(previews, beside)] if previews else []
     if strips:
         refuse_existing([beside], replace=False)
-    if picture.count < 1:
-        raise BadInput(f"At least 1 picture is made; {picture.count} were asked for.")
-    steps, scale = picture.steps, picture.scale
-    loaded, device = _looked_at(picture.prompt, out, steps, scale, prior, device)
+    if not 1 <= picture.count <= 100:
+        raise BadInput(f"The count must be 1 to 100; {picture.count} was asked for.")
+    _check(out, picture.seed, picture.steps, picture.scale)
+    loaded, device = _loaded(picture.prompt, prior, device)
     with TemporaryDirectory() as folder:
         save_png(out, picture.run(Run(Path(folder)), loaded, [Bar(), *strips], device=device))
     return out
 
 
-def _looked_at(
-    prompt: str, out: Path, steps: int, scale: float, prior: str | Path, device: str
-) -> tuple[Prior, str]:
-    """The prior that a picture is asked of, and its device. Raises BadInput before it is loaded."""
+def _check(out: Path, seed: int, steps: int, scale: float) -> None:
+    """Raise BadInput for what cannot be made, or could not be written."""
     refuse_existing([out], replace=False)
     if out.suffix.lower() != ".png":
         raise BadInput(f"{out.name}: pictures are written as .png.")
     if not 1 <= steps <= 1000:
         raise BadInput(f"The steps must be 1 to 1000; {steps} were asked for.")
-    if not 0 <= scale < math.inf:
-        raise BadInput(f"The scale must be at least 0; {scale} was asked for.")
+    check_number("seed", seed)
+    check_number("scale", scale)
+
+
+def _loaded(prompt: str, prior: str | Path, device: str) -> tuple[Prior, str]:
+    """The prior that a picture is asked of, and its device. Raises BadInput before it is loaded."""
     device = device_named(device)
     source = source_of(prior, device)
     source.check(prompt)

@@ -66,6 +66,7 @@ NEIGHBOURS = {
     ("cli", "embed"),
     ("api", "pilots"),
     ("commands", "showing"),
+    ("showing", "offers"),
     ("showing", "playground"),
     ("commands", "playground"),
     ("api", "offers"),

@@ -188,11 +188,11 @@ def test_an_edited_config_is_refused(words: Path, key: str, value: object, said:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"steps": 0}, "The steps must be at least 1; 0 was asked for."),
-        ({"steps": -5}, "The steps must be at least 1; -5 was asked for."),
-        ({"batch": 0}, "The batch must be at least 1; 0 was asked for."),
-        ({"seed": -1}, "The seed must be at least 0; -1 was asked for."),
-        ({"scale": float("nan")}, "The scale must be at least 0; nan was asked for."),
+        ({"steps": 0}, "The steps must be 1 to 10000000; 0 was asked for."),
+        ({"steps": -5}, "The steps must be 1 to 10000000; -5 was asked for."),
+        ({"batch": 0}, "The batch must be 1 to 1024; 0 was asked for."),
+        ({"seed": -1}, "The seed must be 0 to 4611686018427387904; -1 was asked for."),
+        ({"scale": float("nan")}, "The scale must be 0 to 10000000; nan was asked for."),
         ({"lr": (0.1, 0.0)}, "The lr must be above 0; 0.1 0 was asked for."),
         (
             {"t_end": (0.6, 0.05)},
@@ -258,6 +258,28 @@ def test_a_finished_run_is_brought_out_again_as_asked(words: Path, tmp_path: Pat
     assert (tmp_path / "mine.png").read_text() == "mine"
     with pytest.raises(BadInput, match=r"save as \.glb"):
         export_again(asset.folder, tmp_path / "same.doc", FINISH)
+
+
+@pytest.mark.seconds
+def test_a_finished_run_whose_checkpoint_is_gone_is_not_sent_round_in_a_circle(
+    words: Path, tmp_path: Path
+) -> None:
+    asset = quick(words)
+    finer = replace(FINISH, resolution=40)
+    state = Run(asset.folder).checkpoint
+    state.write_bytes(state.read_bytes()[:-3])
+    for found in ("checkpoint.safetensors is damaged", "checkpoint.safetensors is missing"):
+        with pytest.raises(BadInput, match=found) as caught:
+            export_again(asset.folder, tmp_path / "finer.glb", finer)
+        said = str(caught.value)
+        assert "Delete" not in said and "resume` that" in said and "copy config.json" in said
+        state.unlink(missing_ok=True)
+    assert export_again(asset.folder, tmp_path / "same.glb", FINISH).is_file()
+    again = tmp_path / "again"
+    again.mkdir()
+    (again / "config.json").write_bytes((asset.folder / "config.json").read_bytes())
+    assert resume(again, observers=()).glb.read_bytes() == asset.glb.read_bytes()
+    assert export_again(again, tmp_path / "finer.glb", finer).is_file()
 
 
 def test_an_unfinished_run_is_not_brought_out(words: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """dreamlift/cli.py: exit codes, and what users are told, word for word."""
 
+import errno
 import json
 import os
 import signal
@@ -125,11 +126,11 @@ BAD = {
     ),
     "zero steps": (
         ("a cone", "--steps", "0"),
-        "The steps must be at least 1; 0 was asked for.\n",
+        "The steps must be 1 to 10000000; 0 was asked for.\n",
     ),
     "negative steps": (
         ("a cone", "--steps", "-3"),
-        "The steps must be at least 1; -3 was asked for.\n",
+        "The steps must be 1 to 10000000; -3 was asked for.\n",
     ),
     "absent device": (
         ("a cone", "--device", "cuda:63"),
@@ -192,7 +193,8 @@ def test_a_folder_that_cannot_be_written_is_refused(dreamlift: Dreamlift) -> Non
     ended = generate(dreamlift, "--out", "file/run")
     assert ended.code == 2
     assert ended.err == (
-        "dreamlift: Cannot write to file/run: Not a directory. Choose another folder with --out.\n"
+        "dreamlift: Cannot write to file/run: Not a directory. Name a folder that can be "
+        "written; what was begun in this one goes on in a copy of it.\n"
     )
     assert Path("file").read_text() == "mine"
 
@@ -314,6 +316,40 @@ def test_image_draws_a_strip_once(dreamlift: Dreamlift) -> None:
     assert dreamlift("image", "a xylophone", "--prior", "words").code == 2
     for wrong in (("--out", "a.jpg"), ("--scale", "nan"), ("--steps", "0")):
         assert dreamlift("image", "a cone", "--prior", "words", *wrong).code == 2
+
+
+def test_image_refuses_what_it_could_not_make_or_write(
+    dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "load", lambda *_: pytest.fail("the prior was loaded"))
+    wrong = (
+        ("--out", "/proc/i.png"),
+        ("--out", "words/vocabulary.json/i.png"),
+        ("--seed", "99999999999999999999"),
+        ("--seed", "-1"),
+        ("--scale", "1e308"),
+    )
+    for words in wrong:
+        for more in ((), ("--optimise", "sds")):
+            ended = dreamlift("image", "a cone", "--prior", "words", *words, *more)
+            assert (ended.code, ended.out, ended.err.count("\n")) == (2, [], 1), words
+    ended = dreamlift("image", "a cone", "--prior", "words", "--count", "2")
+    assert ended.err == "dreamlift: --count is for a guidance. Say --optimise METHOD too.\n"
+    ended = dreamlift("image", "a cone", "--prior", "words", "--count", "0", "--optimise", "sds")
+    assert ended.err == "dreamlift: The count must be 1 to 100; 0 was asked for.\n"
+
+
+@pytest.mark.seconds
+def test_a_finished_run_on_a_disk_that_is_read_only_is_named(
+    dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert generate(dreamlift, "--out", "run").code == 0
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert dreamlift("resume", "run") == Ended(0, ["run"], "")
 
 
 def test_train_knows_its_trainings_and_says_how_to_continue(

@@ -287,6 +287,22 @@ def test_bad_input_is_told_before_any_work(tmp_path: Path):
         evaluate([strange], judge=judge)
 
 
+def test_scores_are_not_lost_to_the_page_nor_to_a_broken_object(
+    tmp_path: Path, tower: Sequence[Surface], monkeypatch: pytest.MonkeyPatch
+):
+    good = run_folder(tmp_path / "good", TOWER, tower)
+    same = tmp_path / "same.x", tmp_path / "good" / ".." / "same.x"
+    monkeypatch.setattr("dreamlift.evaluate.runs.load_mesh", lambda *_: pytest.fail("it is judged"))
+    with pytest.raises(BadInput, match="cannot hold both the scores and the page"):
+        evaluate([good], *same, judge=Witness(TOWER))
+    torn = run_folder(tmp_path / "torn", TOWER, None)
+    (torn / "asset.glb").write_bytes((good / "asset.glb").read_bytes()[:-99])
+    with pytest.raises(BadInput, match=r"torn/asset\.glb .* Leave .*torn out"):
+        evaluate([good, torn], judge=Witness(TOWER))
+    with pytest.raises(BadInput, match="cannot be written: .*asset.glb is no folder"):
+        evaluate([good], good / "asset.glb" / "scores.json", judge=Witness(TOWER))
+
+
 def entry(prompt: str, category: str, color: float, geometry: float, truth: float) -> figures.Entry:
     return {"prompt": prompt, "seed": 0, "category": category, "color": color,
             "geometry": geometry, "janus": None,

@@ -169,6 +169,23 @@ def test_nothing_of_the_users_is_overwritten(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["asset.obj"] and mine.read_text() == "mine"
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(subject, "bring_out", lambda *_: pytest.fail("it was cut"))
+    (tmp_path / "file").touch()
+    places = (
+        tmp_path / "file" / "x.glb",
+        tmp_path / "file" / "deep" / "x.png",
+        Path("/proc/x.glb"),
+        tmp_path / f"{'x' * 300}.glb",
+    )
+    for place in places:
+        with pytest.raises(BadInput, match="cannot be written: "):
+            subject.write(Cube(), place, finish=QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_an_interrupted_export_is_made_again(
     made: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,13 +1,17 @@
 """dreamlift/offers.py: every recipe by its name, its presets, and what it does, in words."""
 
-from dataclasses import asdict, fields
+import math
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from dreamlift.offers import RECIPES, explain, kind, name_of, recipe_of
+from dreamlift.errors import BadInput
+from dreamlift.offers import RECIPES, check_numbers, explain, kind, name_of, recipe_of
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.recipes.fantasia3d import Fantasia3D
 
 NAMES: tuple[Name, ...] = get_args(Name)
 
@@ -44,3 +48,33 @@ def test_every_number_is_explained_with_its_value(name: Name) -> None:
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value) or "-"
         assert shown in line
         assert len(line.split(shown, 1)[1].split()) >= 2, f"{field.name} has no meaning"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_of_every_preset_are_within_their_limits(name: Name) -> None:
+    for preset in get_args(Preset):
+        check_numbers(recipe_of(name, preset, "a cone"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 1 << 63}, "seed must be 0 to 4611686018427387904; 9223372036854775808 was"),
+        ({"scale": math.inf}, "scale must be 0 to 10000000; inf was asked for."),
+        ({"scale": 1e300}, "scale must be 0 to 10000000; 1e+300 was asked for."),
+        ({"lr": (1e30, 1e30)}, "lr must be 0 to 10000000; 1e+30 1e+30 was asked for."),
+        ({"size": 5000}, "size must be 1 to 4096; 5000 was asked for."),
+        ({"samples": 1 << 40}, "samples must be 1 to 4096; 1099511627776 was asked for."),
+        ({"batch": 5000}, "batch must be 1 to 1024; 5000 was asked for."),
+        ({"albedo_first": 7.0}, "albedo_first must be 0 to 1; 7 was asked for."),
+    ],
+)
+def test_a_number_out_of_its_limits_is_told_both(changed: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_numbers(replace(DreamFusion("a cone"), **changed))
+    assert said in str(caught.value)
+
+
+def test_ranges_within_a_number_are_looked_at_each() -> None:
+    with pytest.raises(BadInput, match="t_looks must be two noise levels .*; 0.9 0.2 was asked"):
+        check_numbers(Fantasia3D("a cone", t_looks=((0.3, 0.98), (0.9, 0.2))))

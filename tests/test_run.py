@@ -169,3 +169,12 @@ def test_a_request_has_one_folder(tmp_path: Path) -> None:
     assert a != run_folder(tmp_path, "dreamfusion", "a frog", {"seed": 1, "steps": 3})
     assert a.parent == tmp_path / "dreamfusion"
     assert a.name.startswith("a-frog-")
+
+
+def test_damaged_settings_do_not_cost_what_the_run_has_made(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(
+        BadInput, match="Bring back a copy of it, or start again in another"
+    ) as said:
+        Run.open(tmp_path)
+    assert "Delete" not in str(said.value)

@@ -72,6 +72,30 @@ def test_a_folder_belongs_to_one_training(tmp_path: Path, called: list[Any]) -> 
         train("judge", tmp_path / "full", seed=1)
 
 
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, called: list[Any]) -> None:
+    (tmp_path / "cap.txt").write_text("mine")
+    for folder in (tmp_path / "cap.txt", tmp_path / "cap.txt" / "x", Path("/proc/x")):
+        with pytest.raises(BadInput, match="training.json cannot be written: "):
+            train("judge", folder, seed=0)
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "training.json").write_text("{")
+    with pytest.raises(BadInput, match="training.json is damaged"):
+        train("judge", tmp_path / "torn", seed=0)
+    assert called == []
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf])
+def test_minutes_that_never_come_are_refused(
+    tmp_path: Path, called: list[Any], minutes: float
+) -> None:
+    with pytest.raises(BadInput, match="after minutes above 0, not"):
+        train("judge", tmp_path / "j", stop=Stop(minutes), seed=0)
+    for seed in (-1, 1 << 63):
+        with pytest.raises(BadInput, match="The seed must be 0 to"):
+            train("judge", tmp_path / "j", seed=seed)
+    assert called == [] and not (tmp_path / "j").exists()
+
+
 def test_without_a_tower_nothing_is_started(
     tmp_path: Path, called: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,7 +119,7 @@ def test_the_picture_helps_where_it_was_taken_and_the_prior_elsewhere(tmp_path: 
 
 def test_a_picture_from_below_or_the_right_is_a_place_too() -> None:
     check_numbers(Zero123("a cone", picture="a.png", elevation=-20.0, azimuth=-90.0))
-    with pytest.raises(BadInput, match="must be at least 0; -1"):
+    with pytest.raises(BadInput, match="must be 0 to 10000000; -1"):
         check_numbers(Zero123("a cone", picture="a.png", rgb=-1.0))
 
 

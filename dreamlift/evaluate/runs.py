@@ -22,7 +22,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, cast
 
 from dreamlift.errors import BadInput
@@ -42,6 +41,8 @@ from dreamlift.evaluate.judging import (
 from dreamlift.evaluate.truths import Beside, beside
 from dreamlift.export import GLB
 from dreamlift.io.atomic import atomic
+from dreamlift.io.meshes import read_mesh
+from dreamlift.io.place import refuse_unwritable
 from dreamlift.io.settings import from_json
 from dreamlift.prior import Prior
 from dreamlift.priors.source import Source
@@ -98,7 +99,7 @@ def evaluate(
     every prompt (once each). `judge` None is the one that ships inside. `empty`: runs that made no
     object, and why; they score 0. A file that is there is replaced only if it is an earlier report.
     Raises BadInput before any work for folders that are no finished runs, prompts that the judge
-    cannot read, and files that cannot be written.
+    cannot read, objects that cannot be opened, and files that cannot be written or are the same.
     """
     empty = empty or {}
     every = [_finished(folder, folder in empty) for folder in dict.fromkeys(runs)]
@@ -106,9 +107,14 @@ def evaluate(
         raise BadInput("There is nothing to judge: name at least one run.")
     _writable(json, _is_scores)
     _writable(html, page.is_page)
+    if json and html and json.resolve() == html.resolve():
+        raise BadInput(f"{json} cannot hold both the scores and the page. Name two files.")
     judge = shipped_judge() if judge is None else judge
     for prompt in {run.prompt for run in every}:
         readable(prompt, judge)
+    for run in every:
+        if run.folder not in empty:
+            _readable(run)
     compared = _Comparisons(judge, on=baselines)
     name = fingerprint(judge)
     entries: list[dict[str, Any]] = []
@@ -151,6 +157,14 @@ def _finished(folder: Path, empty: bool) -> Asked:
             f"dreamlift resume {folder}"
         )
     return run
+
+
+def _readable(run: Asked) -> None:
+    """BadInput if the object cannot be opened: found late, it would cost the others' scores."""
+    try:
+        read_mesh(run.asset)
+    except BadInput as error:
+        raise BadInput(f"{error} Leave {run.folder} out, or bring back its {GLB}.") from error
 
 
 def _about(run: Asked) -> dict[str, Any]:
@@ -261,6 +275,7 @@ def _writable(path: Path | None, ours: Any) -> None:
     """BadInput if a report cannot be written there, or would replace what is no report."""
     if path is None:
         return
+    refuse_unwritable(path)
     if path.is_dir():
         raise BadInput(f"{path} is a folder; name a file in it.")
     try:
@@ -269,11 +284,9 @@ def _writable(path: Path | None, ours: Any) -> None:
                 f"{path} exists and is no earlier report, so it is left as it is. Choose another "
                 "name."
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=path.parent).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise BadInput(f"{path} cannot be written: {reason}. Choose another place.") from error
+        raise BadInput(f"{path} cannot be read: {reason}. Choose another name.") from error
 
 
 def _write(path: Path, text: str) -> None:

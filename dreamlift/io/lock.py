@@ -29,7 +29,8 @@ def alone(folder: Path) -> Generator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadInput(
-            f"Cannot write to {folder}: {reason}. Choose another folder with --out."
+            f"Cannot write to {folder}: {reason}. Name a folder that can be written; what was "
+            "begun in this one goes on in a copy of it."
         ) from error
     with held:
         yield

@@ -2,13 +2,17 @@
 
 import difflib
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from dreamlift.errors import BadInput
+from dreamlift.io.place import refuse_unwritable
 from dreamlift.learn.loop import LAST, Stop
 
 NAMES = ("tower", "text-to-image", "whole", "clip", "judge")
+MOST = 1 << 62
+"""Of seeds."""
 SHIPPED_TOWER = Path(__file__).parents[1] / "weights" / "text-to-image" / "tower"
 
 
@@ -32,6 +36,10 @@ def train(
             "A training stops after a share of its steps that is above 0 and at most 1, not "
             f"{stop.share:g}. Say --stop-after 0.02, for the first fiftieth."
         )
+    if stop.minutes is not None and not 0 < stop.minutes < math.inf:
+        raise BadInput(f"A training stops after minutes above 0, not {stop.minutes:g}.")
+    if not 0 <= seed <= MOST:
+        raise BadInput(f"The seed must be 0 to {MOST}; {seed} was asked for.")
     language = None if name in ("tower", "judge") else tower_beside(folder)
     _claim(folder, {"training": name, "seed": seed})
     if name == "tower":
@@ -69,14 +77,20 @@ def tower_beside(folder: Path) -> Path:
 
 
 def _claim(folder: Path, settings: dict[str, str | int]) -> None:
-    """Say whose folder it is; refuse another's."""
+    """Say whose folder it is; refuse another's, and one that cannot be written."""
     note = folder / "training.json"
+    refuse_unwritable(note)
     if not note.exists():
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise BadInput(f"{folder} holds something else. Train in a folder of its own.")
         note.write_text(json.dumps(settings) + "\n")
-    elif (found := json.loads(note.read_text())) != settings:
+        return
+    try:
+        found = json.loads(note.read_text())
+    except ValueError as error:
+        raise BadInput(f"{note} is damaged ({error}). Train in another folder.") from error
+    if found != settings:
         raise BadInput(
             f"{folder} holds another training, {found}, not {settings}. Train in another folder, "
             "or say what was said then."
