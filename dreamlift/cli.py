@@ -173,10 +173,19 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
         whole,
         prog="dreamlift",
         description="Text and pictures to 3D by following a diffusion prior.",
-        args=arguments,
+        args=_joined(arguments) if words[:1] == ["batch"] else arguments,
         config=CONFIG,
     )
     return asked.command.run
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--flags "--prior sd21"` as one word: alone, a word that begins with a dash is no value."""
+    words = list(arguments)
+    if "--flags" in words[:-1]:
+        at = words.index("--flags")
+        words[at : at + 2] = [f"--flags={words[at + 1]}"]
+    return words
 
 
 def _numbered(arguments: Sequence[str]) -> type[Generate]:

@@ -93,6 +93,7 @@ def test_what_is_asked_is_generate_on_the_device() -> None:
         (("--flags=--steps x",), "Error parsing --steps: invalid literal for int()"),
         (("--flags=--steps 0",), "'a cone' cannot be made. The steps must be at least 1"),
         (("--flags=--help",), "--help makes nothing"),
+        (("--flags", "--recipe sjc --steps 0"), "'a cone' cannot be made. The steps must be at"),
         (("--flags=--explain",), "--explain makes nothing"),
         (("--flags=--prior sd21",), "The prior sd21 is not on this machine"),
         (("--flags=--prior wrods",), "wrods is no prior"),
