@@ -1,14 +1,18 @@
 """Pictures, sheets of them and films, out and in again; PIL is the second opinion."""
 
+import struct
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import rng
 from PIL import Image
 
 from dreamlift.errors import BadInput
-from dreamlift.io.images import contact_sheet, load_image, save_png, strip
+from dreamlift.io import images
+from dreamlift.io.images import contact_sheet, from_pil, load_image, noted, save_png, strip
 from dreamlift.io.video import save_mp4
 
 
@@ -27,6 +31,91 @@ def test_pictures_that_are_none_are_refused(tmp_path: Path):
             load_image(tmp_path / name)
     with pytest.raises(ValueError, match="not 2"):
         save_png(tmp_path / "c.png", torch.zeros(3, 3, 2))
+
+
+RAMP = np.linspace(0, 65535, 48).round()[:, None] * np.ones((1, 7))
+DEEP = {
+    "16.png": RAMP.astype(np.uint16),
+    "16.tif": RAMP.astype(np.uint16),
+    "32.tif": RAMP.astype(np.int32),
+    "float.tif": (RAMP / 65535).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_grey_of_more_than_eight_bits_keeps_its_range(tmp_path: Path, name: str):
+    Image.fromarray(DEEP[name]).save(tmp_path / name)
+    image = load_image(tmp_path / name)
+    wanted = torch.from_numpy(RAMP / 65535).float()[..., None].expand(48, 7, 3)
+    torch.testing.assert_close(image, wanted, atol=1e-6, rtol=0)
+
+
+def test_one_level_of_sixteen_bits_may_be_clear(tmp_path: Path):
+    levels = np.array([[0, 300, 65535]], np.uint16)
+    Image.fromarray(levels).save(tmp_path / "a.png", transparency=300)
+    image = load_image(tmp_path / "a.png")
+    assert image[0, :, 3].tolist() == [1, 0, 1]
+    assert image[0, :, 0].tolist() == pytest.approx([0, 300 / 65535, 1])
+
+
+DIM = {
+    "bytes.tif": np.array([[0, 200]], np.int32),  # is 255 white, or 65535?
+    "minus.tif": np.array([[-1, 40000]], np.int32),
+    "more.tif": np.array([[0, 70000]], np.int32),
+    "light.tif": np.array([[0, 1.5]], np.float32),
+    "nan.tif": np.array([[0, np.nan]], np.float32),
+}
+
+
+@pytest.mark.parametrize("name", DIM)
+def test_numbers_that_do_not_say_what_is_white_are_refused(tmp_path: Path, name: str):
+    Image.fromarray(DIM[name]).save(tmp_path / name)
+    with pytest.raises(BadInput, match=f"{name} holds numbers of 32 bits from .*8 or 16 bits"):
+        load_image(tmp_path / name)
+
+
+def test_pictures_of_every_mode_that_has_colours_are_told_alike():
+    """Of Pillow's modes with red, white and what is clear: three channels, or four."""
+    picture = Image.new("RGBA", (2, 1), (255, 255, 255, 0))
+    picture.putpixel((0, 0), (255, 0, 0, 255))
+    palette = picture.quantize(4)  # its colours have alpha
+    for one in (palette, *(picture.convert(mode) for mode in ("RGBA", "RGBa", "RGB", "CMYK"))):
+        image = from_pil(one, name="a")
+        assert image.shape[2] == (3 if one.mode in ("RGB", "CMYK") else 4)
+        assert image[0, 0, :3].tolist() == [1, 0, 0]
+    bare = from_pil(Image.new("P", (2, 1)), name="a")
+    assert bare.shape == (1, 2, 3)
+    assert from_pil(picture.convert("LA"), name="a")[0, :, 3].tolist() == [1, 0]
+
+
+def header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is, and no more."""
+    said = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + said + struct.pack(">I", zlib.crc32(said))
+
+
+@pytest.mark.parametrize("side", [8200, 13000, 20000])  # the latter two are too much for Pillow
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path, side: int):
+    (tmp_path / "a.png").write_bytes(header(side, side) + struct.pack(">I", 9) + b"IDAT" + bytes(9))
+    with pytest.raises(BadInput, match=r"a.png has more than the 67,108,864 pixels .* smaller"):
+        load_image(tmp_path / "a.png")
+
+
+def test_as_many_pixels_as_are_allowed_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    save_png(tmp_path / "a.png", torch.zeros(6, 7, 3))
+    monkeypatch.setattr(images, "PIXELS", 42)
+    assert load_image(tmp_path / "a.png").shape == (6, 7, 3)
+    monkeypatch.setattr(images, "PIXELS", 41)
+    with pytest.raises(BadInput, match="more than the 41 pixels"):
+        load_image(tmp_path / "a.png")
+
+
+def test_a_note_is_kept_and_others_files_have_none(tmp_path: Path):
+    save_png(tmp_path / "a.png", torch.zeros(2, 3, 3), note="of ours")
+    Image.new("RGB", (3, 2)).save(tmp_path / "b.png")
+    for name, note in (("a.png", "of ours"), ("b.png", "")):
+        with Image.open(tmp_path / name) as picture:
+            assert noted(picture) == note
 
 
 def test_a_sheet_has_its_pictures_in_reading_order():

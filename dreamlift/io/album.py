@@ -1,5 +1,6 @@
 """What files say of a set of photographs taken from known places, before any is opened."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.geometry.lens import Lens
+from dreamlift.io.images import reading
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def find_picture(folder: Path, said: str) -> Path | None:
     Raises BadInput for one outside of the folder.
     """
     relative = said.replace("\\", "/")
-    if "\0" in relative:
+    if "\0" in relative or not relative.strip("./"):
         raise BadInput(f"{folder} names a picture {said!r}, which is no file's name.")
     path = folder / relative
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -55,18 +57,15 @@ def find_picture(folder: Path, said: str) -> Path | None:
             "the folder, and name them from there."
         )
     tries = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)]
-    return next((p for p in tries if p.is_file()), None)
+    return next((p for p in tries if os.path.isfile(p)), None)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height, from a picture's first bytes."""
     from PIL import Image
 
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{path} is not a picture that can be read: {error}.") from error
+    with reading(str(path)), Image.open(path) as picture:
+        return picture.size
 
 
 def fitted(lens: Lens, size: tuple[int, int], name: str) -> Lens:
