@@ -11,8 +11,7 @@ from typing import Any
 from dreamlift import split
 from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
-from dreamlift.io.cutout import digest, read_cutout
-from dreamlift.io.images import save_png
+from dreamlift.io.cutout import digest, read_cutout, save_cutout
 from dreamlift.offers import Recipe
 from dreamlift.priors.source import Source
 from dreamlift.recipes.dreamgaussian import DreamGaussian
@@ -91,7 +90,7 @@ def kept(run: Run, numbers: dict[str, Any], known: type[Recipe]) -> dict[str, An
 def keep(recipe: object, run: Run) -> None:
     """Keep the picture in the run's folder."""
     if isinstance(recipe, Zero123) and not (run.path / PICTURE).exists():
-        save_png(run.path / PICTURE, read_cutout(Path(recipe.picture)))
+        save_cutout(run.path / PICTURE, read_cutout(Path(recipe.picture)))
 
 
 def refuse_changed(recipe: object, run: Run) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import rng
+from PIL import Image
 from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.io import cutout
-from dreamlift.io.images import save_png
+from dreamlift.io.images import load_image, save_png
 
 RED, BLUE = torch.tensor([0.9, 0.1, 0.2]), torch.tensor([0.3, 0.4, 0.8])
 
@@ -89,6 +90,71 @@ def test_what_it_made_it_leaves_as_it_is(tmp_path: Path) -> None:
     assert cutout.digest(other) != cutout.digest(first)
 
 
+def ball(h: int, w: int, y: float, x: float, radius: float) -> Tensor:
+    """A red disc that is cut out."""
+    alpha = disc(h, w, y, x, radius).float()[..., None]
+    return torch.cat([RED.expand(h, w, 3), alpha], -1)
+
+
+def test_a_picture_of_the_final_size_is_looked_at_as_any_other(tmp_path: Path) -> None:
+    """One in a corner is put in the middle, as that of 300 pixels is."""
+    for size in (256, 300):
+        save_png(tmp_path / f"{size}.png", ball(size, size, 30, 30, 25))
+    small, large = (cutout.read_cutout(tmp_path / f"{size}.png") for size in (256, 300))
+    torch.testing.assert_close(small, large, atol=0.01, rtol=0)
+    assert 0.4 < float((small[..., 3] > 0.5).float().mean()) < 0.6
+
+
+def test_thin_parts_do_not_move_what_was_saved(tmp_path: Path) -> None:
+    """A ball on a long string: shrunk, the string is no longer opaque, and the ball off centre."""
+    picture = ball(2000, 2000, 1700, 1000, 180)
+    picture[100:1700, 998:1001, 3] = 1
+    save_png(tmp_path / "a.png", picture)
+    first = cutout.read_cutout(tmp_path / "a.png")
+    assert not bool((first[:80, :, 3] > 0.5).any())
+    cutout.save_cutout(tmp_path / "b.png", first)
+    assert cutout.digest(cutout.read_cutout(tmp_path / "b.png")) == cutout.digest(first)
+    save_png(tmp_path / "c.png", first)  # by another hand: it is centred anew
+    assert cutout.digest(cutout.read_cutout(tmp_path / "c.png")) != cutout.digest(first)
+
+
+def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    picture, _ = ring()
+    save_png(tmp_path / "a.png", picture)
+    with Image.open(tmp_path / "a.png") as upright:
+        told = Image.Exif()
+        told[0x112] = 6  # show it turned by a quarter
+        upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "b.png", exif=told)
+    a, b = (cutout.read_cutout(tmp_path / name) for name in ("a.png", "b.png"))
+    assert torch.equal(a, b)
+    assert load_image(tmp_path / "b.png").shape[:2] == (140, 90)  # textures and the like: as it is
+
+
+def test_a_large_picture_is_shrunk_before_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[tuple[int, ...]]()
+
+    def looked(rgb: Tensor) -> Tensor | None:
+        seen.append(tuple(rgb.shape))
+        return BEHIND(rgb)
+
+    monkeypatch.setattr(cutout, "plain_background", looked)
+    plain = torch.where(disc(1800, 3000, 900, 1400, 500)[..., None], RED, BLUE)
+    save_png(tmp_path / "a.png", plain)
+    with Image.open(tmp_path / "a.png") as picture:
+        picture.resize((6000, 3600), Image.Resampling.NEAREST).save(tmp_path / "b.jpg", quality=95)
+    a, b = (cutout.read_cutout(tmp_path / name) for name in ("a.png", "b.jpg"))
+    assert seen == [(1228, 2048, 3), (1228, 2048, 3)]
+    assert float((a - b).abs().mean()) < 0.01
+    save_png(tmp_path / "c.png", ball(1000, 2500, 500, 900, 300))  # soft edges keep their colour
+    made = cutout.read_cutout(tmp_path / "c.png")
+    assert bool(((made[..., :3] - RED).abs().amax(-1) < 0.01)[made[..., 3] > 0.02].all())
+
+
+BEHIND = cutout.plain_background
+
+
 def test_an_opaque_alpha_says_nothing_and_the_border_is_looked_at(tmp_path: Path) -> None:
     picture, _ = ring()
     save_png(tmp_path / "a.png", picture)
@@ -100,11 +166,16 @@ def test_an_opaque_alpha_says_nothing_and_the_border_is_looked_at(tmp_path: Path
 def test_pictures_without_an_object_are_refused_with_what_to_do(tmp_path: Path) -> None:
     noisy = torch.rand(40, 50, 3, generator=rng(2))
     plain = BLUE.expand(40, 50, 3)
+    wide = torch.zeros(20, 2000, 4)
+    wide[8:11, 5:-5] = 1
     empty = torch.cat([plain, torch.zeros(40, 50, 1)], -1)
     for name, picture, said in (
         ("noisy", noisy, "what is behind the object is not plain. Cut the object out"),
         ("plain", plain, "shows no object"),
         ("empty", empty, "shows no object"),
+        ("blank", torch.zeros(256, 256, 4), "shows no object"),
+        ("faint", torch.full((256, 256, 4), 0.4), "shows no object"),
+        ("wide", wide, "shows an object that is too thin"),
     ):
         save_png(tmp_path / f"{name}.png", picture)
         with pytest.raises(BadInput, match=said):

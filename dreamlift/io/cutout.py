@@ -1,5 +1,7 @@
 """One object in a picture, cut out, in the middle, of one size: what picture-to-3D begins with.
 
+A photograph is turned as its EXIF data say.
+
 A picture with alpha is cut out already. Of another the plain colour around its border is what is
 behind: pixels of that colour which hang together with the border (so that white teeth before a
 white wall stay). Nothing is guessed where the border is not plain.
@@ -12,14 +14,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
+from PIL import Image, ImageOps
 from scipy import ndimage
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.io.images import load_image, to_bytes
+from dreamlift.io.images import from_pil, noted, reading, save_png, to_bytes
 
 SIDE = 256
 """Of the cut-out, in pixels: what Zero-1-to-3 was trained on."""
+LARGEST = 2048
+"""Along a side, in pixels: a larger picture is shrunk to this before it is looked at."""
 FILL = 0.8
 """Share of the side that the object's longer extent takes: a ball of radius 1 in our frame."""
 TOLERANCE = 0.08
@@ -29,19 +34,27 @@ PLAIN = 0.95
 FEWEST = 0.005
 """Share of a picture that an object takes, at least; and of transparent pixels, that alpha says
 anything."""
+NOTE = "cut out"
+"""In a file that `save_cutout` wrote."""
+
+
+def save_cutout(path: Path, rgba: Float[Tensor, "s s 4"]) -> None:
+    """Write what `read_cutout` made, so that it reads the same again."""
+    save_png(path, rgba, note=NOTE)
 
 
 def read_cutout(path: Path) -> Float[Tensor, "s s 4"]:
     """The object in a picture file, alpha straight, 256 pixels a side.
 
-    A picture of this very size with alpha is taken as it lies, so what this made it leaves alone.
-    Raises BadInput where there is no object to be told from what is behind it.
+    What `save_cutout` wrote is taken as it lies. Raises BadInput where there is no object to be
+    told from what is behind it.
     """
-    picture = load_image(path)
-    transparent = picture.shape[-1] == 4 and bool((picture[..., 3] < 0.5).float().mean() > FEWEST)
-    if transparent and picture.shape[:2] == (SIDE, SIDE):
-        return picture
-    if transparent:
+    with reading(str(path)), Image.open(path) as file:
+        file.draft(None, (LARGEST, LARGEST))  # of a large JPEG not every pixel is decoded
+        ours = noted(file) == NOTE and file.size == (SIDE, SIDE)
+        ImageOps.exif_transpose(file, in_place=True)
+        picture = _shrunk(from_pil(file, name=str(path)))
+    if picture.shape[-1] == 4 and bool((picture[..., 3] < 0.5).float().mean() > FEWEST):
         rgba = picture
     else:
         behind = plain_background(picture[..., :3])
@@ -52,9 +65,46 @@ def read_cutout(path: Path) -> Float[Tensor, "s s 4"]:
                 "before a plain wall."
             )
         rgba = torch.cat([picture[..., :3], 1 - behind[..., None].float()], -1)
-    if bool((rgba[..., 3] > 0.5).float().mean() < FEWEST):
-        raise BadInput(f"{path} shows no object: nothing of it is opaque. Choose another picture.")
-    return centred(rgba)
+    if not _opaque(rgba):
+        raise BadInput(
+            f"{path} shows no object: less than {FEWEST:.1%} of it is opaque. Choose another "
+            "picture, or crop it to the object."
+        )
+    made = rgba if ours else centred(rgba)
+    if not _opaque(made):
+        raise BadInput(
+            f"{path} shows an object that is too thin: of {SIDE} x {SIDE} pixels it covers less "
+            f"than {FEWEST:.1%}. Choose another picture, or take it from another side."
+        )
+    return made
+
+
+def _opaque(rgba: Float[Tensor, "h w 4"]) -> bool:
+    """Whether there is an object."""
+    return bool((rgba[..., 3] > 0.5).float().mean() >= FEWEST)
+
+
+def _shrunk(picture: Float[Tensor, "h w c"]) -> Float[Tensor, "h2 w2 c"]:
+    """At most `LARGEST` pixels along each side."""
+    h, w, channels = picture.shape
+    if max(h, w) <= LARGEST:
+        return picture
+    size = max(h * LARGEST // max(h, w), 1), max(w * LARGEST // max(h, w), 1)
+    if channels == 3:
+        return F.interpolate(picture.permute(2, 0, 1)[None], size, mode="area")[0].permute(1, 2, 0)
+    return _resized(picture, size)
+
+
+def _resized(rgba: Float[Tensor, "h w 4"], size: tuple[int, int]) -> Float[Tensor, "h2 w2 4"]:
+    """Of another size (h2, w2); each colour counts as much as it is opaque."""
+    alpha = rgba[..., 3:]
+    flat = torch.cat([rgba[..., :3] * alpha, alpha], -1).permute(2, 0, 1)[None]
+    if size[0] <= len(rgba):
+        scaled = F.interpolate(flat, size, mode="area")
+    else:
+        scaled = F.interpolate(flat, size, mode="bilinear", align_corners=False)
+    color, opaque = scaled[0].permute(1, 2, 0).split([3, 1], -1)
+    return torch.cat([color / opaque.clamp_min(1e-6) * (opaque > 0), opaque], -1).clamp(0, 1)
 
 
 def plain_background(rgb: Float[Tensor, "h w 3"]) -> Bool[Tensor, "h w"] | None:
@@ -74,23 +124,20 @@ def plain_background(rgb: Float[Tensor, "h w 3"]) -> Bool[Tensor, "h w"] | None:
 
 
 def centred(rgba: Float[Tensor, "h w 4"]) -> Float[Tensor, "s s 4"]:
-    """The object in the middle of a square of 256 pixels, its longer extent taking `FILL` of it."""
-    alpha = rgba[..., 3:]
-    rows, columns = ((alpha[..., 0] > 0.5).any(axis).nonzero()[:, 0] for axis in (1, 0))
+    """The object in the middle of a square of 256 pixels, its longer extent taking `FILL` of it.
+
+    One that lies so already, to within 4 pixels, stays as it is.
+    """
+    rows, columns = ((rgba[..., 3] > 0.5).any(axis).nonzero()[:, 0] for axis in (1, 0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     left, right = int(columns[0]), int(columns[-1]) + 1
     side = max(round(max(bottom - top, right - left) / FILL), 1)
     y, x = (top + bottom - side) // 2, (left + right - side) // 2
-    h, w = alpha.shape[:2]
-    around = (-x, x + side - w, -y, y + side - h)  # what is to be added on each side, or taken
-    flat = torch.cat([rgba[..., :3] * alpha, alpha], -1).permute(2, 0, 1)[None]
-    square = F.pad(flat, around)
-    if side >= SIDE:
-        small = F.interpolate(square, (SIDE, SIDE), mode="area")
-    else:
-        small = F.interpolate(square, (SIDE, SIDE), mode="bilinear", align_corners=False)
-    color, opaque = small[0].permute(1, 2, 0).split([3, 1], -1)
-    return torch.cat([color / opaque.clamp_min(1e-6) * (opaque > 0), opaque], -1).clamp(0, 1)
+    h, w = rgba.shape[:2]
+    if h == w == SIDE and max(abs(side - SIDE), abs(x), abs(y)) <= 4:
+        return rgba
+    around = (0, 0, -x, x + side - w, -y, y + side - h)  # what is added on each side, or taken
+    return _resized(F.pad(rgba, around), (SIDE, SIDE))
 
 
 def digest(rgba: Float[Tensor, "h w 4"]) -> str:
