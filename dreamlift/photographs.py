@@ -40,8 +40,9 @@ def read_album(folder: Path, *, hold_out: int = 8, views: int | None = None) -> 
 
     The data's own split is kept; where there is none, every `hold_out`-th photograph by its place
     in the list is held out, from the first on (0: none). Photographs that are told of and not
-    there, and those of another size than most, are left out and said so. Of those to learn from
-    only `views` are kept, where so many are asked for (`few`). Raises BadInput.
+    there, those that are told of twice, and those of another size than most, are left out and said
+    so. Of those to learn from only `views` are kept, where so many are asked for (`few`). Raises
+    BadInput, also for one photograph that was taken from several places.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder. Name one that holds posed photographs.")
@@ -54,11 +55,12 @@ def read_album(folder: Path, *, hold_out: int = 8, views: int | None = None) -> 
             f"{folder} holds no posed photographs: neither transforms.json nor "
             "transforms_train.json, and no COLMAP model (sparse/0/cameras.bin or .txt) was found."
         )
-    photos, others = _of_one_size(album.photos)
+    photos, twice = _once(album)
+    photos, others = _of_one_size(photos)
     if all(photo.held_out is None for photo in photos):
         marks = [hold_out > 0 and i % hold_out == 0 for i in range(len(photos))]
         photos = [replace(p, held_out=m) for p, m in zip(photos, marks, strict=True)]
-    album = replace(album, photos=photos, left_out=(*album.left_out, *others))
+    album = replace(album, photos=photos, left_out=(*album.left_out, *twice, *others))
     learned = sum(not photo.held_out for photo in photos)
     if learned < LEAST:
         missing = f" Left out: {'; '.join(album.left_out[:3])}." if album.left_out else ""
@@ -86,6 +88,27 @@ def few(album: Album, views: int) -> Album:
     names = {learned[i].name for i in taken}
     kept = [photo for photo in album.photos if photo.held_out or photo.name in names]
     return replace(album, photos=kept)
+
+
+def _once(album: Album) -> tuple[list[Photo], list[str]]:
+    """Each photograph once, and a sentence for each that is told of again. Raises BadInput where
+    that is of another place; a photograph may be both learned from and held out."""
+    first: dict[Path, Photo] = {}
+    kept: dict[tuple[Path, bool | None], Photo] = {}
+    again: list[str] = []
+    for photo in album.photos:
+        path = photo.path.resolve()
+        other = first.setdefault(path, photo).camera_to_world
+        if not torch.allclose(photo.camera_to_world, other, rtol=1e-4, atol=1e-4):
+            raise BadInput(
+                f"{album.source} names the picture {photo.name} more than once, of unlike poses. "
+                "A photograph is taken from one place: name each camera's own picture."
+            )
+        if (path, photo.held_out) in kept:
+            again.append(f"{photo.name}: named again, of the same pose")
+        else:
+            kept[path, photo.held_out] = photo
+    return [*kept.values()], again
 
 
 def _of_one_size(photos: Sequence[Photo]) -> tuple[list[Photo], list[str]]:
@@ -155,13 +178,21 @@ def _developed(photo: Photo, downscale: int) -> tuple[Tensor, Tensor, Tensor]:
         alpha = picture[..., 3:]
     believed = torch.ones_like(alpha)
     if photo.mask is not None:
-        mask = load_image(photo.mask)
+        mask = load_image(photo.mask)[..., :1]
         if mask.shape[:2] != picture.shape[:2]:
             raise BadInput(f"{photo.mask} has another size than {photo.path}, whose mask it is.")
-        believed = (mask[..., :1] > 0.5).float()
+        white = 0.5 if float(mask.max()) > 1.5 / 255 else 0.0  # in a mask of 0 and 1, 1 is white
+        believed = (mask > white).float()
     flat, known = straighten(torch.cat([rgb * alpha, alpha, believed], -1), photo.lens)
     flat, known = shrink(flat, downscale), shrink(known, downscale)
     sure = (known > 0.999) & (flat[..., 4:] > 0.999)
+    if not bool(sure.any()):
+        if photo.mask is None:
+            raise BadInput(f"The lens of {photo.path} leaves no pixel of it. Check its numbers.")
+        raise BadInput(
+            f"{photo.mask} leaves no pixel of {photo.path} to be believed: a mask is white where a "
+            "photograph counts. Turn it over, or leave the photograph out."
+        )
     return flat[..., :3], flat[..., 3:4].clamp(0, 1), sure.float()
 
 

@@ -145,7 +145,7 @@ def _camera(model: str, width: int, height: int, numbers: Sequence[float]) -> _C
 
 def _lines(path: Path) -> list[list[str]]:
     """The words of each line that is no comment; empty lines count."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").split("\n")
     return [line.split() for line in lines if not line.startswith("#")]
 
 

@@ -7,7 +7,7 @@ split. Cameras are OpenGL's there (x right, y up, z backwards) and become OpenCV
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,17 @@ SPLITS = {"train": False, "val": None, "test": True}
 KEPT = ("aabb_scale", "scale", "offset", "applied_transform", "applied_scale", "camera_model")
 """What a file says of its world that is worth keeping with a run."""
 FISHEYES = ("OPENCV_FISHEYE",)
+LISTS = ("train_filenames", "val_filenames", "test_filenames")
+"""nerfstudio's own split."""
 PLAIN = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "SIMPLE_RADIAL", "RADIAL")
+
+
+@dataclass(frozen=True)
+class _Split:
+    """What nerfstudio's lists of names say."""
+
+    held_out: Mapping[Path, bool | None]  # by the picture's real path; None: it is not used
+    listed: bool  # whether only what is in a list is used; else the rest is learned from
 
 
 def is_transforms(folder: Path) -> bool:
@@ -52,7 +62,7 @@ def _album(folder: Path, files: Sequence[tuple[Path, bool | None]]) -> Album:
     for file, held_out in files:
         said = _said(file)
         about |= {key: said[key] for key in KEPT if key in said}
-        split = _split(said)
+        split = _split(folder, said, file)
         for i, frame in enumerate(said["frames"]):
             try:
                 found = _photo(folder, said, frame, held_out)
@@ -63,8 +73,11 @@ def _album(folder: Path, files: Sequence[tuple[Path, bool | None]]) -> Album:
                 raise BadInput(f"{file}, frame {i} tells no camera: {why}.") from error
             if isinstance(found, str):
                 left_out.append(found)
-            elif split is None or split.get(found.name, False) is not None:
-                told = split[found.name] if split and found.name in split else found.held_out
+            elif split is None:
+                photos.append(found)
+            elif (path := found.path.resolve()) not in split.held_out and split.listed:
+                left_out.append(f"{found.name}: in none of {', '.join(LISTS)}")
+            elif (told := split.held_out.get(path, bool(held_out))) is not None:
                 photos.append(replace(found, held_out=told))
     upright = "applied_transform" not in about
     return Album(files[0][0], photos, upright, left_out, about=about)
@@ -73,7 +86,7 @@ def _album(folder: Path, files: Sequence[tuple[Path, bool | None]]) -> Album:
 def _said(file: Path) -> dict[str, Any]:
     """What a file says, if it has frames."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(
             f"{file} cannot be read ({error}). It should be JSON that lists frames."
@@ -86,13 +99,27 @@ def _said(file: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", said)
 
 
-def _split(said: Mapping[str, Any]) -> dict[str, bool | None] | None:
-    """nerfstudio's own split: whether each name is held out; None for one that is not used."""
-    if "train_filenames" not in said:
+def _split(folder: Path, said: Mapping[str, Any], file: Path) -> _Split | None:
+    """nerfstudio's own split; None where the file lists nothing. Raises BadInput."""
+    lists: dict[str, list[Path]] = {}
+    for key in LISTS:
+        value: object = said.get(key) or []
+        names = cast("list[object]", value if isinstance(value, list) else [value])
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput(f"{file}: its {key} is {str(value)[:40]}, no list of names.")
+        there = [find_picture(folder, str(name)) for name in names]
+        lists[key] = [path.resolve() for path in there if path is not None]
+        if names and not lists[key]:
+            raise BadInput(
+                f"{file}: no picture of its {key} is in {folder}, {names[0]} for one. Bring them, "
+                "or delete the list."
+            )
+    train, val, test = lists.values()
+    if not (train or val or test):
         return None
-    test = said.get("test_filenames") or said.get("val_filenames") or []
-    unused = {name: None for name in said.get("val_filenames") or [] if name not in test}
-    return {**unused, **dict.fromkeys(said["train_filenames"], False), **dict.fromkeys(test, True)}
+    unused: dict[Path, bool | None] = dict.fromkeys(val)
+    held_out = unused | dict.fromkeys(train, False) | dict.fromkeys(test or val, True)
+    return _Split(held_out, bool(train))
 
 
 def _photo(
