@@ -251,7 +251,7 @@ def told(folder: Path) -> dict[str, Any]:
     """What a capture's transforms.json says. Raises BadInput where it is missing or damaged."""
     path = folder / TRANSFORMS
     try:
-        said = json.loads(path.read_text())
+        said = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({error}); it should tell a capture.") from error
     if not isinstance(said, dict) or not {"caption", "frames"} <= said.keys():

@@ -115,7 +115,7 @@ def lines(path: Path, what: str = "caption") -> list[str]:
         nearest = f" Nearest: {path.with_name(near[0])}." if near else ""
         raise BadInput(f"There is no file {path}. {wanted}{nearest}")
     try:
-        found = [text.strip() for text in path.read_text(encoding="utf-8").splitlines()]
+        found = [text.strip() for text in path.read_text(encoding="utf-8-sig").split("\n")]
     except UnicodeDecodeError:
         raise BadInput(f"{path} holds no text in UTF-8. {wanted}") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 """dreamlift/data.py: `dreamlift data`, what it is told and what it tells."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import torch
 from dreamlift import data
 from dreamlift.cli import main
 from dreamlift.geometry.mesh import Surface
+from dreamlift.io.glb import unpack
 from dreamlift.io.gltf import write_glb
 
 TINY = ("--views", "1", "--size", "16", "--outputs", "albedo", "mesh")
@@ -145,3 +147,32 @@ def test_help_comes_without_torch() -> None:
     ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert b"--captions-file FILE" in ran.stdout
+
+
+def test_only_ends_of_lines_end_lines_and_a_mark_at_the_beginning_is_none(tmp_path: Path) -> None:
+    text = "a red cube\r\na ball\u2028on a\u0085cone\n\n a mug \n"
+    Path("list.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert data.lines(Path("list.txt")) == ["a red cube", "a ball\u2028on a\u0085cone", "a mug"]
+
+
+def test_one_bad_file_does_not_end_the_work(capfd: pytest.CaptureFixture[str]) -> None:
+    """A name that is no text, a path that is too long for the disk, and JSON that is too deep."""
+    Path("meshes").mkdir()
+    corners = torch.tensor([[0.0, 0, 0], [0, 1, 0], [0.5, 1, 1]])
+    write_glb(Path("meshes/a.glb"), [Surface(corners, torch.tensor([[0, 1, 2]]))])
+    content, binary = unpack(Path("meshes/a.glb").read_bytes())
+    said = json.loads(content)
+    said["nodes"][-1]["name"] = said["meshes"][0]["name"] = 5
+    said["buffers"][0]["uri"] = "data:;base64," + base64.b64encode(binary).decode()
+    Path("meshes/name.gltf").write_text(json.dumps(said))
+    Path("meshes/deep.gltf").write_text("[" * 100_000)
+    paths = ["name.gltf", "x" * 300 + ".glb", "meshes/" + "y" * 300, "deep.gltf", "\0.glb", "a.glb"]
+    rows = [{"path": path, "caption": "a sheet"} for path in paths]
+    Path("meshes/captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, err = run(capfd, "out", "--meshes", "meshes", *TINY)
+    assert (code, out) == (0, ["out"]), err
+    left_out = [text for text in err if text.startswith("left out: ")]
+    for path in ("x" * 300, "y" * 300, "deep.gltf", "\0"):
+        assert len([text for text in left_out if path in text]) == 1, path
+    assert sum("name.gltf" in text for text in left_out) == len(left_out) - 4 <= 1
+    assert captions("out")[-1] == "a sheet"

@@ -235,6 +235,17 @@ def test_a_line_of_no_area_shows_nothing(tmp_path: Path) -> None:
         looked(shelf(tmp_path, {"path": "line.obj", "caption": "a line"}))
 
 
+def test_captions_may_hold_any_letters_and_begin_with_a_mark(tmp_path: Path) -> None:
+    """Unicode's own ends of lines are letters in JSON."""
+    write_glb(tmp_path / "a.glb", [square(0.0, [1.0, 0, 0], "sheet")])
+    text = (
+        '{"path": "a.glb", "caption": "a\u2028red\u0085sheet"}\r\n{"path": "a.glb", "caption": "b"}'
+    )
+    (tmp_path / "captions.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\n\n")
+    folder = Shelf(tmp_path)
+    assert [entry.captions for entry in folder.entries] == [("a\u2028red\u0085sheet",), ("b",)]
+
+
 # -- to the disk ----------------------------------------------------------------------------------
 
 

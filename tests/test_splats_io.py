@@ -198,9 +198,8 @@ def _ply(
     ]
     names += [f"rot_{k}" for k in range(4)]
     head = f"ply\nformat {form} 1.0\nelement vertex {n}\n" + more
-    return (
-        head + "".join(f"property float {name}\n" for name in names) + "end_header\n"
-    ).encode() + body
+    whole = head + "".join(f"property float {name}\n" for name in names) + "end_header\n"
+    return whole.encode("latin-1") + body
 
 
 _ROW = struct.pack("<14f", *[0.1] * 14)
@@ -221,6 +220,10 @@ HOSTILE = {
                  b"end_header\n", "have no y, z, f_dc_0"),
     "packed.ply": (b"ply\nformat binary_little_endian 1.0\nelement vertex 0\nproperty uint "
                    b"packed_position\nend_header\n", "is compressed"),
+    "chunk.ply": (b"ply\nformat binary_little_endian 1.0\nelement chunk 1\nproperty float min_x\n"
+                  b"element vertex 1\nproperty uint packed_position\nend_header\n" + bytes(8),
+                  "is compressed"),
+    "blank.ply": (_ply(n=2, body=_ROW, more="\x85\n"), "its header says"),
     "odd.splat": (b"\0" * 33, "33 bytes, which is no multiple of 32"),
     "flat.splat": (b"\0" * 32, "deviation of it is not above 0"),
     "empty.splat": (b"", "no Gaussians in it"),
@@ -240,6 +243,16 @@ def test_a_hostile_file_is_refused_with_its_name_and_a_reason(tmp_path: Path, na
     with pytest.raises(BadInput, match=reason) as told:
         read_splats(tmp_path / name)
     assert name in str(told.value)
+
+
+def test_a_comment_in_any_script_is_one_line(tmp_path: Path) -> None:
+    """In Latin-1 the second byte of that letter is NEL, at which Python's texts have a new line."""
+    write_splats(tmp_path / "a.ply", single(crowd(3)))
+    content = (tmp_path / "a.ply").read_bytes()
+    noted = content.replace(b"element", "comment by \u00c5sa\nelement".encode(), 1)
+    (tmp_path / "b.ply").write_bytes(noted)
+    a, b = (read_splats(tmp_path / name) for name in ("a.ply", "b.ply"))
+    assert torch.equal(a.means, b.means)
 
 
 def test_what_is_not_there_and_what_cannot_be_written_is_refused(tmp_path: Path) -> None:

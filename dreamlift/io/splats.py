@@ -150,8 +150,6 @@ def _read_ply(content: bytes) -> Gaussians:
         )
     wanted = [name for name in _properties(rest) if name not in ("nx", "ny", "nz")]
     missing = [name for name in wanted if name not in names]
-    if "packed_position" in names:
-        raise BadInput("it is compressed (SuperSplat's PLY). Save it again as an uncompressed PLY.")
     if missing:
         raise BadInput(f"its vertices have no {', '.join(missing)}: it is no PLY of Gaussians.")
     with np.errstate(over="ignore"):
@@ -167,12 +165,15 @@ def _vertices(content: bytes) -> NDArray[Any]:
     head, found, _ = content[:_HEADER].partition(b"end_header")
     if not content.startswith(b"ply") or not found:
         raise BadInput("it does not begin with the header of a PLY file.")
-    lines = [line.split() for line in head.decode("latin-1").splitlines()[1:] if line.strip()]
+    rows = [row.split() for row in head.splitlines()[1:] if row.strip()]  # bytes: \n and \r alone
+    lines = [[word.decode("latin-1") for word in row] for row in rows]
     lines = [line for line in lines if line[0] not in ("comment", "obj_info")]
     form = next((line[1] for line in lines if line[0] == "format" and len(line) > 1), "none")
     order = {"binary_little_endian": "<", "binary_big_endian": ">"}.get(form)
     if order is None:
         raise BadInput(f"its format is {form}; files of Gaussians are binary.")
+    if any(line[-1] == "packed_position" for line in lines):
+        raise BadInput("it is compressed (SuperSplat's PLY). Save it again as an uncompressed PLY.")
     elements = [k for k, line in enumerate(lines) if line[0] == "element"]
     first = lines[elements[0]] if elements else []
     if len(first) != 3 or first[1] != "vertex" or not first[2].isdecimal():

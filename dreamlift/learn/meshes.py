@@ -63,6 +63,8 @@ RADIUS = 1.0
 FINE = 3
 """Rays along a side of a pixel of images and albedo."""
 Up: TypeAlias = Literal["y", "z"]
+FAULTS = (AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What a file may raise that is damaged in a way that no reader foresaw."""
 MESH_OUTPUTS: tuple[Output, ...] = tuple(x for x in OUTPUTS if x != "sdf")
 """A mesh of somebody else need not be closed, so nothing is inside of it."""
 
@@ -96,7 +98,7 @@ class Shelf:
         self.folder = folder
         index = folder / CAPTIONS
         try:
-            lines = index.read_text(encoding="utf-8").splitlines()
+            lines = index.read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(
                 f"{index} cannot be read ({error}). A folder of meshes needs it: for each object a "
@@ -109,12 +111,24 @@ class Shelf:
 
     def unlisted(self) -> list[Path]:
         """Mesh files of the folder that captions.jsonl does not name."""
-        named = {entry.file.resolve() for entry in self.entries}
+        named = {entry.file.resolve() for entry in self.entries if os.path.exists(entry.file)}
         files = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in FORMATS)
         return [path for path in files if path.resolve() not in named]
 
     def load(self, entry: Entry) -> Object:
         """The object of an entry. Raises BadInput, with its name and the reason."""
+        try:
+            return self._loaded(entry)
+        except BadInput:
+            raise
+        except OSError as error:
+            raise BadInput(f"{entry.file} cannot be read: {error.strerror or error}.") from error
+        except FAULTS as error:
+            why = f"{type(error).__name__}: {error}"
+            raise BadInput(f"{entry.file} cannot be read ({why}).") from error
+
+    def _loaded(self, entry: Entry) -> Object:
+        """The object of an entry."""
         inside = os.path.relpath(entry.file, self.folder)  # links that are in it may lead out
         if inside.startswith(os.pardir) or os.path.isabs(inside):
             raise BadInput(f"{entry.name} lies outside of {self.folder}. Copy it there.")
@@ -240,7 +254,7 @@ def _entry(folder: Path, text: str, where: str) -> Entry:
     """A line's meaning. Raises BadInput with the line's number."""
     try:
         said = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where} is no JSON ({error}).") from error
     if not isinstance(said, dict):
         raise BadInput(f"{where} is {text[:40]!r}; a JSON object was expected.")
@@ -267,7 +281,7 @@ def _file(folder: Path, path: str) -> Path:
     parts = PurePosixPath(path).parts
     own = len(parts) > 1 and parts[0] == folder.resolve().name
     inner = folder.joinpath(*parts[1:])
-    return inner if own and not folder.joinpath(path).exists() else folder / path
+    return inner if own and not os.path.exists(folder / path) else folder / path
 
 
 def _wrong(part: Surface) -> str:

@@ -52,7 +52,7 @@ def settings(folder: Path, name: str) -> Mapping[str, Any]:
             f"{folder} has no {name}. Give a whole folder in the diffusers layout, as "
             "`hf download ID --local-dir FOLDER` leaves it."
         )
-    said = json.loads(file.read_text())
+    said = json.loads(file.read_text(encoding="utf-8-sig"))
     if not isinstance(said, dict):
         raise ValueError(f"{file} is no JSON object.")
     return cast("dict[str, Any]", said)
