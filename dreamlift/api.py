@@ -10,7 +10,6 @@ be continued from its folder alone, and why other settings are told from the sam
 
 import json
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -134,7 +133,7 @@ def request(
     remedied in a run of several.
     """
     finish = finish or Finish()
-    _refuse_mistyped(recipe, pilot, parts)
+    asked.refuse_mistyped(recipe, pilot, parts)
     check_numbers(recipe)
     asked.check_files(recipe)
     check_finish(finish)
@@ -152,21 +151,6 @@ def request(
     plan_for(recipe, source, memory, device)
     act = remedies and parts == 1
     return Request(recipe, source, device, finish, act, pilot, memory, parts)
-
-
-def _refuse_mistyped(recipe: Recipe, pilot: int, parts: int) -> None:
-    """BadInput for numbers that are none, or the wrong kind of them; `check_numbers` knows more."""
-    found = {
-        name: 0.0 if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(recipe).items()
-    }
-    try:
-        from_json(type(recipe), json.loads(json.dumps(found)))
-        for name, count in (("pilot", pilot), ("parts", parts)):
-            if type(count) is not int:
-                raise ValueError(f"its {name} is {count!r}, not int")
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"{name_of(recipe)} cannot be made: {error}.") from error
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:

@@ -1,22 +1,30 @@
 """What comes with a recipe: files of the user's, and sentences that its prior must be able to read.
 
 A run that begins with a picture keeps what it looks at, the object cut out, in its own folder, and
-in config.json what that shows. The user's file is not needed again.
+in config.json what that shows; of a sketch it keeps which places are inside. The user's file is not
+needed again.
 """
 
-from dataclasses import fields
+import json
+import math
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from dreamlift import split
 from dreamlift.embed import own_of, sentences_of
 from dreamlift.errors import BadInput
+from dreamlift.geometry.placement import fitted
+from dreamlift.guidance.sketch import Sketch
+from dreamlift.io.atomic import atomic
 from dreamlift.io.cutout import digest, read_cutout, save_cutout
-from dreamlift.offers import Recipe
+from dreamlift.io.meshes import read_mesh
+from dreamlift.io.settings import from_json
+from dreamlift.offers import Recipe, name_of
 from dreamlift.priors.source import Source
 from dreamlift.recipes.dreamgaussian import DreamGaussian
 from dreamlift.recipes.gaussiandreamer import GaussianDreamer
-from dreamlift.recipes.latent_nerf import LatentNeRF
+from dreamlift.recipes.latent_nerf import SKETCH, LatentNeRF
 from dreamlift.recipes.luciddreamer import LucidDreamer
 from dreamlift.recipes.mvdream import AROUND, MVDream
 from dreamlift.recipes.zero123 import Zero123
@@ -24,14 +32,47 @@ from dreamlift.run import Run
 
 PICTURE = "picture.png"
 """In the folder of a run that begins with a picture."""
+RADIUS = 0.9
+"""World units: sketches are made to fit into this ball."""
+
+
+def refuse_mistyped(recipe: Recipe, pilot: int, parts: int) -> None:
+    """BadInput for numbers that are none, or the wrong kind of them; `check_numbers` knows more."""
+    found = {
+        name: 0.0 if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(recipe).items()
+    }
+    try:
+        from_json(type(recipe), json.loads(json.dumps(found)))
+        for name, count in (("pilot", pilot), ("parts", parts)):
+            if type(count) is not int:
+                raise ValueError(f"its {name} is {count!r}, not int")
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{name_of(recipe)} cannot be made: {error}.") from error
 
 
 def check_files(recipe: object) -> None:
     """Raise BadInput for a file that is not there, or says nothing."""
-    if isinstance(recipe, LatentNeRF):
-        recipe.guide()
+    if isinstance(recipe, LatentNeRF) and recipe.sketch:
+        sketch_of(Path(recipe.sketch))
     if isinstance(recipe, Zero123):
         recipe.view()
+
+
+def sketch_of(path: Path, *, proximal: float = 0.3) -> Sketch:
+    """Of any mesh file, moved and scaled into the ball of radius .9; glTF and OBJ stand +y up and
+    face +z, all others +z up; `proximal` as `Sketch.of` takes it.
+
+    Raises BadInput where it cannot be read or has no inside.
+    """
+    up = "y" if path.suffix.lower() in (".glb", ".gltf", ".obj") else "z"
+    sketch = Sketch.of(fitted(read_mesh(path, up=up), radius=RADIUS), proximal=proximal)
+    if not bool(sketch.inside.any()):
+        raise BadInput(
+            f"{path} encloses nothing, so that it says of no place whether it is inside. Give a "
+            "closed mesh."
+        )
+    return sketch
 
 
 def check_told(recipe: object, source: Source) -> None:
@@ -88,7 +129,10 @@ def kept(run: Run, numbers: dict[str, Any], known: type[Recipe]) -> dict[str, An
 
 
 def keep(recipe: object, run: Run) -> None:
-    """Keep the picture in the run's folder."""
+    """Keep the picture, or what is made of the sketch, in the run's folder."""
+    if isinstance(recipe, LatentNeRF) and recipe.sketch and not (run.path / SKETCH).exists():
+        with atomic(run.path / SKETCH) as file:
+            sketch_of(Path(recipe.sketch), proximal=recipe.proximal).keep(file)
     if isinstance(recipe, Zero123) and not (run.path / PICTURE).exists():
         save_cutout(run.path / PICTURE, read_cutout(Path(recipe.picture)))
 

@@ -295,9 +295,9 @@ def bare(root: Path) -> Iterator[str]:
         todo |= {other for node, other in ours(path, root) if node in top}
 
 
-FURTHER = {"convert.finish": 1080, "io.meshes": 1560}
+FURTHER = {"convert.finish": 1080}
 """Lines that a second scene adds to a recipe's reading distance: its renderer, and how the first
-becomes it; and other people's mesh files, to be read."""
+becomes it."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:

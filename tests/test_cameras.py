@@ -202,3 +202,15 @@ def test_cameras_stay_on_their_device() -> None:
     azimuth, elevation = (x.float().cuda() for x in angles((10, 20), (30, 40)))
     origins, directions = orbit(azimuth, elevation).rays()
     assert origins.is_cuda and directions.is_cuda
+
+
+def test_a_window_sees_what_the_picture_sees_there() -> None:
+    cameras = orbit(torch.tensor([0.0, 70, 110]), torch.tensor([0.0, 30, 60]), size=12)
+    which, row, column = torch.tensor([2, 0]), torch.tensor([3, 7]), torch.tensor([5, 1])
+    cut = cameras.windows(which, row, column, height=2, width=4)
+    assert isinstance(cut, Cameras) and (cut.height, cut.width) == (2, 4)
+    (o, d), (origins, directions) = cut.rays(), cameras.rays()
+    for k in range(2):
+        here = slice(int(row[k]), int(row[k]) + 2), slice(int(column[k]), int(column[k]) + 4)
+        torch.testing.assert_close(d[k], directions[which[k]][here])
+        torch.testing.assert_close(o[k], origins[which[k]][here])

@@ -11,10 +11,9 @@ import pytest
 import torch
 from conftest import rng
 
-from dreamlift.cameras import Cameras, orbit
+from dreamlift.cameras import orbit
 from dreamlift.cli import main
 from dreamlift.convert.finish import Finish
-from dreamlift.films import tour
 from dreamlift.io.splats import read_splats
 from dreamlift.posed import Posed
 from dreamlift.recipes.hashed import HashGrid
@@ -394,27 +393,3 @@ def test_a_picture_is_in_front_of_what_stands_behind() -> None:
     torch.testing.assert_close(seen, behind, atol=1e-4, rtol=0)
     empty = Rebuilt(made.scene, None).picture(cameras, empty=0.25)
     torch.testing.assert_close(empty, torch.full_like(empty, 0.25), atol=1e-4, rtol=0)
-
-
-def test_a_tour_passes_its_cameras_and_turns_rigidly_between() -> None:
-    keys = orbit(torch.tensor([0.0, 70, 110]).double(), torch.tensor([0.0, 30, 60]).double())
-    path = tour(keys, 9)
-    torch.testing.assert_close(path.world_to_camera[::4], keys.world_to_camera, atol=1e-9, rtol=0)
-    R = path.world_to_camera[:, :3, :3]
-    eye = torch.eye(3).double().expand(9, 3, 3)
-    torch.testing.assert_close(R @ R.mT, eye, atol=1e-9, rtol=0)
-    assert bool((torch.linalg.det(R) > 0.999).all())
-    half = (path.position[0] + path.position[4]) / 2
-    torch.testing.assert_close(path.position[2], half)
-
-
-def test_a_window_sees_what_the_picture_sees_there() -> None:
-    cameras = some().cameras
-    which, row, column = torch.tensor([2, 0]), torch.tensor([3, 7]), torch.tensor([5, 1])
-    cut = cameras.windows(which, row, column, height=2, width=4)
-    assert isinstance(cut, Cameras) and (cut.height, cut.width) == (2, 4)
-    (o, d), (origins, directions) = cut.rays(), cameras.rays()
-    for k in range(2):
-        here = slice(int(row[k]), int(row[k]) + 2), slice(int(column[k]), int(column[k]) + 4)
-        torch.testing.assert_close(d[k], directions[which[k]][here])
-        torch.testing.assert_close(o[k], origins[which[k]][here])

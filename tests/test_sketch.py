@@ -11,13 +11,14 @@ from conftest import rng
 from torch import Tensor
 
 from dreamlift.api import request
+from dreamlift.asked import RADIUS, keep, sketch_of
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
 from dreamlift.guidance import sketch as on_sketch
-from dreamlift.guidance.sketch import DELTA, RADIUS, Sketch
+from dreamlift.guidance.sketch import DELTA, Sketch
 from dreamlift.io.mesh_files import write_mesh
 from dreamlift.priors.oracle import Oracle
-from dreamlift.recipes.latent_nerf import LatentNeRF
+from dreamlift.recipes.latent_nerf import SKETCH, LatentNeRF
 from dreamlift.run import Run
 from dreamlift.scenes.field import Field
 
@@ -95,7 +96,7 @@ def test_any_mesh_file_may_be_a_sketch(tmp_path: Path, suffix: str) -> None:
     """The same in each format, upright, in the ball of radius .9."""
     path = tmp_path / f"slab{suffix}"
     write_mesh(path, [replace(slab(), vertices=7 * slab().vertices + 3)])
-    sketch = Sketch.read(path)
+    sketch = sketch_of(path)
     within = sketch.points[sketch.inside]
     half = torch.tensor([0.2, 0.8, 0.4]) * RADIUS / torch.tensor([0.2, 0.8, 0.4]).norm()
     torch.testing.assert_close(within.amax(0), half, atol=0.05, rtol=0)
@@ -105,17 +106,38 @@ def test_what_is_no_closed_mesh_is_refused_before_any_work(tmp_path: Path) -> No
     flat = Surface(torch.eye(3), torch.tensor([[0, 1, 2]]), name="flat")
     write_mesh(tmp_path / "flat.obj", [flat])
     with pytest.raises(BadInput, match="encloses nothing"):
-        Sketch.read(tmp_path / "flat.obj")
+        sketch_of(tmp_path / "flat.obj")
     for name, said in (("none.glb", "does not exist"), ("a.png", "no mesh file")):
         with pytest.raises(BadInput, match=said):
             request(LatentNeRF("a cone", sketch=str(tmp_path / name)))
+
+
+def test_a_run_keeps_its_sketch(tmp_path: Path) -> None:
+    """The mesh is not needed again, and a lost or damaged copy is said."""
+    path = tmp_path / "slab.ply"
+    write_mesh(path, [slab()])
+    recipe = LatentNeRF("a cone", sketch=str(path), proximal=0.1)
+    run = Run.create(tmp_path / "run", {})
+    with pytest.raises(BadInput, match="does not hold the run's sketch"):
+        recipe.guide(run)
+    keep(recipe, run)
+    wanted = sketch_of(path, proximal=0.1)
+    path.unlink()
+    keep(recipe, run)
+    kept = recipe.guide(run)
+    assert kept is not None and torch.equal(kept.inside, wanted.inside)
+    torch.testing.assert_close(kept.weight, wanted.weight)
+    assert LatentNeRF("a cone").guide(run) is None
+    (run.path / SKETCH).write_bytes(b"nothing")
+    with pytest.raises(BadInput, match="does not hold the run's sketch"):
+        recipe.guide(run)
 
 
 def grown(sketch: Sketch, sketched: float, oracle: Oracle, path: Path) -> tuple[float, float]:
     recipe = LatentNeRF("a yellow cone", steps=24, color_steps=1, size=16, samples=24)
 
     class Given(LatentNeRF):
-        def guide(self) -> Sketch:
+        def guide(self, run: Run) -> Sketch:
             return sketch
 
     recipe = Given(**{**vars(recipe), "sketched": sketched})

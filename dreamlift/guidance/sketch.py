@@ -16,18 +16,16 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
-from dreamlift.geometry.placement import fitted
-from dreamlift.io.meshes import read_mesh
 from dreamlift.render.distance import signed_distance
 
 DELTA = 0.2
 """World units of matter that an opacity is asked of."""
-RADIUS = 0.9
-"""World units: sketches are made to fit into this ball."""
 REACH = 1.1
 """World units: half the side of the cube of points that are asked about."""
 FAINTEST = 1e-30
@@ -68,21 +66,20 @@ class Sketch:
         weight = -(-distance.square() / (2 * proximal**2)).expm1()
         return Sketch(points, distance < 0, weight)
 
-    @staticmethod
-    def read(path: Path, *, proximal: float = 0.3) -> "Sketch":
-        """Of any mesh file, moved and scaled into the ball of radius .9; glTF and OBJ stand +y up
-        and face +z, all others +z up.
+    def keep(self, path: Path) -> None:
+        """Write it, for `kept`."""
+        save_file({"points": self.points, "inside": self.inside, "weight": self.weight}, path)
 
-        Raises BadInput where it cannot be read or has no inside.
-        """
-        up = "y" if path.suffix.lower() in (".glb", ".gltf", ".obj") else "z"
-        sketch = Sketch.of(fitted(read_mesh(path, up=up), radius=RADIUS), proximal=proximal)
-        if not bool(sketch.inside.any()):
+    @staticmethod
+    def kept(path: Path) -> "Sketch":
+        """What `keep` wrote. Raises BadInput where it is not there, or damaged."""
+        try:
+            return Sketch(**load_file(path))
+        except (OSError, SafetensorError, TypeError) as error:
             raise BadInput(
-                f"{path.name} encloses nothing, so that it says of no place whether it is inside. "
-                "Give a closed mesh."
-            )
-        return sketch
+                f"{path} does not hold the run's sketch ({error}). It is kept when a run begins: "
+                "begin in another folder, by `dreamlift generate` or `dreamlift.api.make`."
+            ) from error
 
     def to(self, device: torch.device | str) -> "Sketch":
         """The same, there."""

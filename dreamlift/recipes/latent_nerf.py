@@ -20,7 +20,6 @@ paper's Latent-Paint, latents as the texture of a given mesh, is not here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -39,6 +38,8 @@ from dreamlift.scenes.latent import LatentField
 from dreamlift.views import Views
 
 LATENT, COLOR = "latent", "color"
+SKETCH = "sketch.safetensors"
+"""In the run's folder: what was made of the mesh (asked.py)."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ class LatentNeRF:
         more = replace(self, steps=5000, color_steps=2000, scale=100.0, init="blob")
         return replace(more, t_start=t, t_end=t, t_color=t, lr=(0.01, 0.01), size=512)
 
-    def guide(self) -> Sketch | None:
-        """The sketch, if there is one. Raises BadInput where it cannot be read."""
-        return Sketch.read(Path(self.sketch), proximal=self.proximal) if self.sketch else None
+    def guide(self, run: Run) -> Sketch | None:
+        """The sketch that the run keeps, if there is one. Raises BadInput."""
+        return Sketch.kept(run.path / SKETCH) if self.sketch else None
 
     def made(self, run: Run) -> Field:
         """The field of colours of a finished run."""
@@ -109,7 +110,7 @@ class LatentNeRF:
         device: torch.device | str = "cpu",
     ) -> Field:
         """Make the latents and then the colours, or load what the run has of them."""
-        guide, free = self.guide(), Views(shares=(1, 0, 0))
+        guide, free = self.guide(run), Views(shares=(1, 0, 0))
         y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
         score = cfg(prior, y, null, self.scale, clamp=1.0)
         kind = LatentField if isinstance(prior, Latents) else Field
