@@ -22,7 +22,7 @@ from dreamlift.convert.finish import Finish, check_finish
 from dreamlift.detectors import examiner
 from dreamlift.embed import sentences_of
 from dreamlift.errors import BadInput
-from dreamlift.export import FILES, Asset, Format, Report, export, refuse_existing, write
+from dreamlift.export import FILES, Asset, Format, Report, export, read_again, write
 from dreamlift.fit import Observer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
@@ -35,7 +35,7 @@ from dreamlift.priors.comparer import Comparer, comparer_of
 from dreamlift.priors.source import Source, device_named, rehearse, source_of
 from dreamlift.recipes import Name, Preset
 from dreamlift.remedies import Remedies, told
-from dreamlift.run import Run, read_again, run_folder
+from dreamlift.run import Run, run_folder
 from dreamlift.strips import Strips
 from dreamlift.within import loaded, plan_for
 
@@ -372,11 +372,10 @@ def export_again(
     run = Run.open(Path(folder))
     request = Request.of(run)
     check_finish(finish)
-    refuse_existing([out], replace=False)
     asset = finished(run)
     if asset is not None and finish == request.finish:
         return asset.save(out, format=format)
-    with read_again(run, finished=asset is not None):
+    with read_again(run.path, finished=asset is not None):
         scene = request.recipe.made(run)
     return write(scene, out, format=format, finish=finish)
 

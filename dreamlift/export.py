@@ -13,7 +13,8 @@ a mesh too, while their films show the Gaussians themselves.
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -194,6 +195,25 @@ def refuse_existing(paths: Sequence[Path], *, replace: bool) -> None:
     there = [path for path in paths if path.exists()]
     if there and not replace:
         raise BadInput(f"{there[0]} exists; nothing was changed. Choose another place.")
+
+
+@contextmanager
+def read_again(run: Path, *, finished: bool) -> Generator[None]:
+    """BadInput where the state of a finished run cannot be read inside: how to make it again.
+
+    To continue such a run does nothing: what it made is there, and is not to be replaced.
+    """
+    try:
+        yield
+    except BadInput as error:
+        if not finished:
+            raise
+        raise BadInput(
+            f"A checkpoint in {run} is damaged or gone, and other numbers need it. What the run "
+            "has made is there, and stays. Bring back a copy of the checkpoint; or make the object "
+            "again: copy config.json (and picture.png, where there is one) to a new folder, and "
+            "`dreamlift resume` that."
+        ) from error
 
 
 def export(

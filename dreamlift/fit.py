@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.errors import BadInput
-from dreamlift.run import Run, Unread
+from dreamlift.run import Run
 from dreamlift.scene import Aux, Rendering, Scene, Shot
 from dreamlift.step import Step
 
@@ -291,13 +291,11 @@ def made(scene: Made, run: Run) -> Made:
     state = run.load()
     if state is None or state["step"] < state["steps"]:
         which = f"its stage {run.stage!r}" if run.stage else "its steps"
-        done, found = "not begun", "is missing"
+        done = "not begun"
         if state is not None:
-            steps = f"{state['step']} of {state['steps']} steps"
-            done, found = f"done {steps} of", f"holds {steps}"
-        raise Unread(
-            f"{run.checkpoint} {found}",
-            f"{run.path} has {done} {which}. Finish it first: dreamlift resume {run.path}",
+            done = f"done {state['step']} of {state['steps']} steps of"
+        raise BadInput(
+            f"{run.path} has {done} {which}. Finish it first: dreamlift resume {run.path}"
         )
     scene.load_state_dict(cast("dict[str, Any]", state["scene"]))
     return scene

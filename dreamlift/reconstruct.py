@@ -265,8 +265,8 @@ def finish_of(run: "Run") -> "Finish":
 def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | None" = None) -> Path:
     """As api.export_again: what was made of photographs, once more, as one file."""
     from dreamlift.convert.finish import check_finish
-    from dreamlift.export import FILES, Asset, refuse_existing, write
-    from dreamlift.run import Run, Unread, read_again
+    from dreamlift.export import FILES, Asset, read_again, refuse_existing, write
+    from dreamlift.run import Run
     from dreamlift.scenes.restore import restored
 
     run = Run.open(folder)
@@ -278,10 +278,10 @@ def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | No
     if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):
         return Asset(run.path).save(out, format=format)
     stage = run / (str(resolution) if scene == "field" else scene)
-    with read_again(run, finished=True):
+    with read_again(run.path, finished=True):
         state = stage.load()
         if state is None:
-            raise Unread(found := f"{stage.checkpoint} is missing", found)
+            raise BadInput(f"{stage.checkpoint} is missing.")
     return write(restored(state["scene"]), out, format=format, finish=finish)
 
 

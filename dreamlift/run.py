@@ -15,8 +15,7 @@ import json
 import platform
 import re
 import unicodedata
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,14 +30,6 @@ CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoint.safetensors"
 _PACKAGES = ("dreamlift", "torch", "diffusers", "warp-lang", "numpy")
-
-
-class Unread(BadInput):
-    """No finished stage can be read from a checkpoint: what is found there, and what to do."""
-
-    def __init__(self, found: str, said: str) -> None:
-        super().__init__(said)
-        self.found = found
 
 
 @dataclass(frozen=True)
@@ -103,8 +94,7 @@ class Run:
             return cast("dict[str, Any]", found)
         except ValueError as error:
             raise BadInput(
-                f"{file} is damaged ({error}). Bring back a copy of it, or start again in another "
-                f"folder; the other files in {self.path} are untouched."
+                f"{file} is damaged ({error}). Bring it back, or start again in another folder."
             ) from error
 
     @property
@@ -129,10 +119,9 @@ class Run:
         try:
             return cast("dict[str, Any]", load_state(self.checkpoint))
         except (Damaged, OSError) as error:
-            raise Unread(
-                f"{self.checkpoint} is damaged ({error})",
+            raise BadInput(
                 f"{self.checkpoint} is damaged ({error}). Delete it to start this stage again "
-                "from its first step, or bring back a copy of it.",
+                "from its first step, or bring back a copy of it."
             ) from error
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -162,25 +151,6 @@ class Run:
         except ValueError:
             return False
         return entry.get("stage", "") != self.stage or entry["step"] < step
-
-
-@contextmanager
-def read_again(run: Run, *, finished: bool) -> Generator[None]:
-    """Where a finished run's checkpoint is Unread inside, say how to make its object again.
-
-    Such a run does not go on: what it made is there, and is not to be replaced.
-    """
-    try:
-        yield
-    except Unread as error:
-        if not finished:
-            raise
-        raise BadInput(
-            f"{error.found}. The files that {run.path} has made are there, and stay; only other "
-            "numbers need that checkpoint. Bring back a copy of it, or make the object again: copy "
-            "config.json (and picture.png, where there is one) to a new folder and `dreamlift "
-            "resume` that."
-        ) from error
 
 
 def run_folder(root: Path, recipe: str, prompt: str, config: Mapping[str, Any]) -> Path:

@@ -1,6 +1,5 @@
 """dreamlift/cli.py: exit codes, and what users are told, word for word."""
 
-import errno
 import json
 import os
 import signal
@@ -305,19 +304,6 @@ def test_export_writes_one_file_and_replaces_none(dreamlift: Dreamlift) -> None:
     ended = dreamlift("export", "run", "--format", "splat-ply")
     assert (ended.code, ended.out) == (2, [])
     assert ended.err.startswith("dreamlift: There are no Gaussians in it to be written as splat-")
-
-
-@pytest.mark.seconds
-def test_a_finished_run_on_a_disk_that_is_read_only_is_named(
-    dreamlift: Dreamlift, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert generate(dreamlift, "--out", "run").code == 0
-
-    def refuse(path: Path, missing_ok: bool = False) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-
-    monkeypatch.setattr(Path, "unlink", refuse)
-    assert dreamlift("resume", "run") == Ended(0, ["run"], "")
 
 
 def test_train_knows_its_trainings_and_says_how_to_continue(

@@ -172,16 +172,6 @@ def test_an_unfinished_run_is_not_brought_out(dreamlift: Callable[..., Result]) 
     assert err == "dreamlift: run is not finished. Finish it first: dreamlift resume run\n"
 
 
-def test_a_finished_run_without_its_state_says_how_to_make_it_again(
-    dreamlift: Callable[..., Result],
-) -> None:
-    run = Run.create(Path("run"), {"recipe": "reconstruct", "scene": "field", "resolution": 65})
-    (run.path / "report.json").write_text("{}")
-    code, out, err = dreamlift("export", "run", "--resolution", "20")
-    assert (code, out) == (2, [])
-    assert "run/65/checkpoint.safetensors is missing" in err and "copy config.json" in err
-
-
 def unseen(folder: Path, posed: Posed, made: object, about: Any, *, resolution: int) -> None:
     """Nothing of what comes after a fit, which takes its time."""
     (folder / "report.json").write_text(json.dumps(about))
@@ -265,15 +255,6 @@ BAD = {
         ("TOY", "--clip", "x"),
         "--clip takes a CLIP here, and x is none: there is no such folder. Say `--clip embedded`",
     ),
-    "dense": (
-        ("TOY", "--begin", "random"),
-        "--begin random is where Gaussians begin, and a grid begins as fog. Leave it out",
-    ),
-    "preset of Gaussians": (
-        ("TOY", "--scene", "gaussians", "--preset", "full"),
-        "--preset full is of fields. For Gaussians say --gaussians and --steps.",
-    ),
-    "weight of no clip": (("TOY", "--clip-weight", "0.2"), "--clip-weight is of --clip, which is"),
     "clip weight": (("TOY", "--clip-weight", "-1"), "The clip_weight must be 0 to 1000; -1 was"),
     "device": (("TOY", "--device", "tpu"), "There is no device 'tpu'."),
 }
@@ -328,7 +309,6 @@ def test_presets_are_numbers_that_flags_change() -> None:
     full = HashGrid(resolution=513, steps=3000, rays=9, samples=384)
     assert recipe(**hashed, preset="full", rays=9) == full
     assert Command(Path("x"), scene="gaussians").numbers()["steps"] is None
-    assert Command(Path("x")).numbers()["clip_weight"] == 0.1
 
 
 def test_a_foreign_folder_is_not_written_to(toy: Path, dreamlift: Callable[..., Result]) -> None:

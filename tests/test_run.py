@@ -173,8 +173,6 @@ def test_a_request_has_one_folder(tmp_path: Path) -> None:
 
 def test_damaged_settings_do_not_cost_what_the_run_has_made(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(
-        BadInput, match="Bring back a copy of it, or start again in another"
-    ) as said:
+    with pytest.raises(BadInput, match="Bring it back, or start again in another") as said:
         Run.open(tmp_path)
     assert "Delete" not in str(said.value)

@@ -75,11 +75,11 @@ class Reconstruct:
         """1/2 |x - x_hat|^2 of pictures at the prior's size, in the mean over b; x_hat, in [0, 1],
         is what z_hat decodes to: DreamGaussian's refinement."""
         prior = self.score.prior
-        seen = resize(x.permute(0, 3, 1, 2), prior.size).permute(0, 2, 3, 1)
         with torch.no_grad():
             z = prior.encode(x)
             t = draw(self.times, prior, z, step)
             wanted = prior.decode(self.target(z, t, fresh_noise(z, step), shot)).clamp(0, 1)
+        seen = resize(x.permute(0, 3, 1, 2), wanted.shape[1]).permute(0, 2, 3, 1)
         return 0.5 * (seen - wanted).square().sum() / len(x)
 
     def __call__(self, z: Float[Tensor, "b c y x"], shot: Shot, step: Step) -> Float[Tensor, ""]:
