@@ -137,10 +137,7 @@ def _meanings(recipe: type[Recipe]) -> dict[str, str]:
 def check_numbers(recipe: Recipe) -> None:
     """Raise BadInput for a number that is out of its limits (`check_number`)."""
     for name, value in asdict(recipe).items():
-        if isinstance(value, tuple) and isinstance(value[0], tuple):
-            for pair in cast("tuple[tuple[float, ...], ...]", value):
-                check_number(name, *pair)
-        elif not isinstance(value, bool | str):
+        if not isinstance(value, bool | str):
             check_number(name, *(value if isinstance(value, tuple) else (value,)))
 
 

@@ -151,4 +151,4 @@ def test_pictures_follow_a_guidance_once(dreamlift: Dreamlift, tmp_path: Path) -
     assert Path(ended.out[-1]) == Path("image-a-cone-csd-0.png")
     assert (tmp_path / "image-a-cone-csd-0.png").is_file()
     assert dreamlift(*asked, "--count", "2").code == 2  # nothing is overwritten
-    assert "At least 1 picture" in dreamlift(*asked, "--count", "0", "--out", "x.png").err
+    assert "The count must be 1 to 100" in dreamlift(*asked, "--count", "0", "--out", "x.png").err

@@ -12,9 +12,10 @@ from dreamlift.grammar import parse
 from dreamlift.learn.loop import Stop
 from dreamlift.learn.train import train
 from dreamlift.phrases import phrase
-from dreamlift.priors.embedded import UNTAUGHT, WEIGHTS, embedded
+from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.homes import WHOLE, located
 from dreamlift.priors.pixel import Pixel
+from dreamlift.priors.seen import UNTAUGHT
 from dreamlift.priors.source import source_of
 from dreamlift.toybox.lists import category
 from dreamlift.toybox.lists_wide import HELD_OUT, OBJECTS, SEEDS, WIDE_TUNE
