@@ -242,7 +242,9 @@ def _piloted(run: Run, request: Request, begin: Callable[..., Any]) -> Recipe:
             return replace(request, recipe=replace(recipe, seed=seed), pilot=1)
 
         def create(seed: int) -> Run:
-            return Run.create(run.path / pilots.FOLDER / str(seed), seeded(seed).config())
+            pilot = Run.create(run.path / pilots.FOLDER / str(seed), seeded(seed).config())
+            asked.hand_on(run, pilot)
+            return pilot
 
         seeds = range(recipe.seed, recipe.seed + request.pilot)
         seed = pilots.choose(

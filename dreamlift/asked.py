@@ -7,6 +7,7 @@ needed again.
 
 import json
 import math
+import shutil
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,13 @@ def keep(recipe: object, run: Run) -> None:
             sketch_of(Path(recipe.sketch), proximal=recipe.proximal).keep(file)
     if isinstance(recipe, Zero123) and not (run.path / PICTURE).exists():
         save_cutout(run.path / PICTURE, read_cutout(Path(recipe.picture)))
+
+
+def hand_on(run: Run, pilot: Run) -> None:
+    """What a run keeps of a sketch, to a pilot of it: the user's file may be gone."""
+    if (run.path / SKETCH).exists():
+        with atomic(pilot.path / SKETCH) as file:
+            shutil.copy(run.path / SKETCH, file)
 
 
 def refuse_changed(recipe: object, run: Run) -> None:

@@ -211,8 +211,8 @@ def read_again(run: Path, *, finished: bool) -> Generator[None]:
         raise BadInput(
             f"A checkpoint in {run} is damaged or gone, and other numbers need it. What the run "
             "has made is there, and stays. Bring back a copy of the checkpoint; or make the object "
-            "again: copy config.json (and picture.png, where there is one) to a new folder, and "
-            "`dreamlift resume` that."
+            "again: copy config.json (and picture.png or sketch.safetensors, where it is there) to "
+            "a new folder, and `dreamlift resume` that."
         ) from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from test_fit import crash
+from test_sketch import slab
 from tiny_prior import FINISH, load_oracle, numbers, save_words
 from torch import Tensor
 
@@ -16,10 +17,12 @@ from dreamlift.detectors import Look
 from dreamlift.errors import BadInput
 from dreamlift.fit import Moment, Observer
 from dreamlift.io.images import load_image
+from dreamlift.io.mesh_files import write_mesh
 from dreamlift.observers import log
 from dreamlift.priors.clip import WEIGHTS
 from dreamlift.priors.seen import seen
 from dreamlift.priors.source import Source
+from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.run import Run
 from dreamlift.toybox.lists import among
 from dreamlift.toybox.near import FIRST
@@ -170,3 +173,15 @@ def test_one_pilot_is_a_plain_run(words: Path) -> None:
     assert plain.config() == asked.config() and "pilot" not in plain.config()
     many = api.request(numbers(), prior=words, pilot=3, remedies=False)
     assert many.config()["pilot"] == 3 and many.config()["remedies"] is False
+
+
+def test_pilots_have_the_run_s_sketch(tmp_path: Path, words: Path) -> None:
+    """The user's mesh is gone when they begin."""
+    mesh = tmp_path / "slab.ply"
+    write_mesh(mesh, [slab()])
+    prompt = numbers(seed=5).prompt
+    recipe = LatentNeRF(prompt, steps=8, color_steps=1, size=16, samples=24, sketch=str(mesh))
+    run = api.start(api.request(recipe, prior=words, finish=FINISH, pilot=2), tmp_path / "run")
+    mesh.unlink()
+    api.carry_on(run, [])
+    assert len(json.loads((run.path / pilots.FILE).read_text())["pilots"]) == 2
