@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union
 
 import tyro
 
@@ -24,6 +24,7 @@ from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
 from dreamlift.embed import Embed, bring
 from dreamlift.errors import BadInput
+from dreamlift.flags import refuse_anothers, refuse_choices
 from dreamlift.priors.homes import Absent, refuse_absent
 from dreamlift.recipes import Name, Preset
 from dreamlift.reconstruct import NAME as RECONSTRUCT
@@ -122,6 +123,9 @@ class Resume:
         return _carry_on(self.run_folder)
 
 
+OTHERS = (Batch, Resume, Evaluate, Data, Image, Export, Train, Embed, Doctor)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Raises SystemExit for help and for misspelt flags."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads must sleep
@@ -159,15 +163,15 @@ def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     if words[:1] in (["generate"], ["image"], ["embed"]) and not {"-h", "--help"} & set(arguments):
         refuse_absent(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
-    second: Any = Annotated[Photographs, tyro.conf.subcommand("reconstruct")]
-    commands: Any = (
-        Annotated[first, tyro.conf.subcommand("generate")]
-        | second | Batch | Resume | Evaluate | Data | Image | Export | Train | Embed | Doctor
-    )  # fmt: skip
-
+    commands = {"generate": first, "reconstruct": Photographs}
+    commands |= {each.__name__.lower(): each for each in OTHERS}
+    if words and words[0] in commands:
+        refuse_choices(arguments, commands[words[0]])
+    named = [Annotated[each, tyro.conf.subcommand(name)] for name, each in commands.items()]
+    command: Any = Union[*named]
     whole: Any = make_dataclass(
         "Dreamlift",
-        [("command", Annotated[commands, tyro.conf.arg(name="")]), ("debug", Debug, False)],
+        [("command", Annotated[command, tyro.conf.arg(name="")]), ("debug", Debug, False)],
     )
     asked = tyro.cli(
         whole,
@@ -192,17 +196,14 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
     from dreamlift.api import request, start, watching
     from dreamlift.convert.finish import Finish
-    from dreamlift.offers import RECIPES, explain, name_of, recipe_of
+    from dreamlift.offers import explain, recipe_of
 
     plain = [word for word in arguments if word not in ("-h", "--help")]
+    refuse_choices(plain, Choice)
     asked, _ = tyro.cli(Choice, args=plain, prog="dreamlift generate", return_unknown_args=True)
     preset = recipe_of(asked.recipe, asked.preset, "")
-    if "negative" not in vars(preset) and any(w.partition("=")[0] == "--negative" for w in plain):
-        able = [name_of(each) for each in RECIPES if "negative" in each.__dataclass_fields__]
-        raise BadInput(
-            f"{asked.recipe} has no null prompt in whose place --negative could be said. These "
-            f"have: {', '.join(able)}."
-        )
+    refuse_anothers(plain, preset)
+    refuse_choices(plain, type(preset))
     # The recipe's own dataclass is the list of flags, but for the prompt, which is no flag.
     hidden = ("prompt", Annotated[str, tyro.conf.Suppress, tyro.conf.Fixed], "")
     numbers: Any = make_dataclass("Numbers", [hidden], bases=(type(preset),), frozen=True)

@@ -22,7 +22,7 @@ LAYERS = tuple(
         "fit split observers strips detectors remedies edit generators learn convert films export",
         "distil",
         "recipes",
-        "cli api asked offers commands playground showing pilots data doctor embed within "
+        "cli flags api asked offers commands playground showing pilots data doctor embed within "
         "reconstruct studio batch evaluate __main__",
     )
 )
@@ -72,6 +72,8 @@ NEIGHBOURS = {
     ("api", "offers"),
     ("cli", "data"),
     ("cli", "doctor"),
+    ("cli", "flags"),
+    ("flags", "offers"),
     ("cli", "reconstruct"),
     ("api", "evaluate"),
     ("reconstruct", "evaluate"),
