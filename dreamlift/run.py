@@ -73,7 +73,9 @@ class Run:
     def open(path: Path) -> "Run":
         """The run that `path` holds; BadInput where it holds none."""
         if not (path / CONFIG).is_file():
-            what = "is not a run: it has no config.json" if path.is_dir() else "does not exist"
+            what = "is not a run: it has no config.json"
+            if not path.is_dir():
+                what = "is a file" if path.exists() else "does not exist"
             raise BadInput(f"{path} {what}. Name the folder that `dreamlift generate` printed.")
         run = Run(path)
         _ = run.config

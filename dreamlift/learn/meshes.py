@@ -15,6 +15,7 @@ placed.
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -337,13 +338,13 @@ def _placement(parts: Sequence[Surface]) -> tuple[float, Float[Tensor, "3"]]:
 def _named(parts: Sequence[Surface]) -> list[Surface]:
     """The parts, each with a name, the second of a name numbered."""
     taken: set[str] = set()
+    last = Counter[str]()
     named: list[Surface] = []
     for part in parts:
         plain = name = part.name.strip() or "part"
-        number = 1
         while name in taken:
-            number += 1
-            name = f"{plain} {number}"
+            last[plain] = max(2, last[plain] + 1)
+            name = f"{plain} {last[plain]}"
         taken.add(name)
         named.append(replace(part, name=name))
     return named
