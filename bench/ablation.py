@@ -81,7 +81,7 @@ def judged(scene: Scene[Any], prompt: str, judge: Judge) -> dict[str, float]:
     told = {"albedo": (bare, False), "lit": (shown.textured, False)}
     told["textureless"] = (shown.untextured, True)
     return {
-        kind: marked(x.clamp(0, 1), captions(prompt, textureless=blank), judge).share
+        kind: marked(x.clamp(0, 1), captions(prompt, judge.seen, textureless=blank), judge).share
         for kind, (x, blank) in told.items()
     }
 

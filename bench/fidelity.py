@@ -33,7 +33,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.pictures import drawn, marks
-from dreamlift.evaluate.judging import WEIGHTS
+from dreamlift.evaluate.judging import WEIGHTS, WHOLE
 from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
@@ -194,8 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     inside = {"embedded": FIRST, "whole": FIRST.with_name("whole")}
     world = seen(inside.get(choices.prior, Path(choices.prior)))
     prior = source_of(choices.prior, "cpu").load("cpu")
+    judge = WEIGHTS if world == seen(FIRST) else WHOLE
     count = choices.captions, choices.views
-    bench = Bench(prior, world, load_judge(WEIGHTS), *count, choices.scale)
+    bench = Bench(prior, world, load_judge(judge), *count, choices.scale)
     kept = choices.out / "fidelity.json"
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     parts = {"nouns": world.nouns, "relations": world.relations}

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dreamlift.cameras import orbit
 from dreamlift.evaluate.figures import figure
-from dreamlift.evaluate.judging import Judge, captions, shipped_judge
+from dreamlift.evaluate.judging import Judge, captions, judge_of
 from dreamlift.films import key_light
 from dreamlift.grammar import parse
 from dreamlift.guidance.prompts import Sentence
@@ -75,7 +75,9 @@ def truths(prompt: str) -> Float[Tensor, "4 h w 3"]:
 @torch.no_grad()
 def marks(x: Float[Tensor, "v h w 3"], prompt: str, judge: Judge) -> tuple[float, float]:
     """Whether the prompt comes first: the share of single pictures, and by all together."""
-    scores = judge.embed_image(x) @ judge.embed_text(captions(prompt, textureless=False)).T
+    scores = (
+        judge.embed_image(x) @ judge.embed_text(captions(prompt, judge.seen, textureless=False)).T
+    )
     ahead = scores[:, :1] > scores[:, 1:]
     total = scores.sum(0)
     return float(ahead.all(1).float().mean()), float((total[0] > total[1:]).all())
@@ -114,10 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prior", default="embedded", help="embedded, or a folder")
     choices = parser.parse_args(arguments)
     choices.out.mkdir(parents=True, exist_ok=True)
-    prior, judge = source_of(choices.prior, "cpu").load("cpu"), shipped_judge()
+    prior = source_of(choices.prior, "cpu").load("cpu")
     kept = choices.out / "pictures.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     prompts = LISTS[choices.list][: choices.limit]
+    judge = judge_of(LISTS[choices.list])
     for scale in (None, *choices.scales):
         name = "true renders" if scale is None else f"{scale:g}"
         done = found.setdefault(name, {})

@@ -171,7 +171,7 @@ def compare(prior: Prior, repeats: int) -> None:
 def reach(prior: Prior, judge: Judge, recipe: DreamFusion, target: float) -> None:
     """Make the object until the judge is satisfied, and say how long that took."""
     clocks = Clocks()
-    texts = captions(recipe.prompt, textureless=False)
+    texts = captions(recipe.prompt, judge.seen, textureless=False)
     last = best = 0.0
 
     def watch(moment: Moment) -> None:

@@ -161,10 +161,11 @@ class Export:
 @dataclass(frozen=True)
 class Train:
     """Train an embedded model on this machine; the same command again continues. `whole` begins
-    with the weights of text-to-image that ship, the others with nothing."""
+    with the weights of text-to-image that ship, `judge-whole` with those of judge, the others with
+    nothing."""
 
     name: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """tower, text-to-image, whole, clip or judge."""
+    """tower, text-to-image, whole, clip, judge or judge-whole."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Stop after this long, to be continued; by default at the last step."""
     stop_after: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 1.0

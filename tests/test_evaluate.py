@@ -19,9 +19,10 @@ from dreamlift.learn import judge as learned
 from dreamlift.likeness import psnr
 from dreamlift.prior import Aligner
 from dreamlift.priors.oracle import Oracle
+from dreamlift.priors.seen import EVERYTHING, seen
 from dreamlift.scene import Shot
 from dreamlift.toybox.lists import among, shapes_among
-from dreamlift.toybox.near import FIRST
+from dreamlift.toybox.near import EVERY, FIRST
 from dreamlift.toybox.scenes import toy_scene
 
 TOWER = "a red cube on top of a blue cylinder"
@@ -38,7 +39,7 @@ def tower() -> tuple[Surface, ...]:
 
 
 @pytest.fixture(scope="module")
-def true_tower(tower: Sequence[Surface]) -> judging.Seen:
+def true_tower(tower: Sequence[Surface]) -> judging.Sides:
     return judging.seen(truths.through_a_file(tower))
 
 
@@ -60,7 +61,7 @@ def test_the_views_are_those_of_the_definition():
 
 
 @pytest.mark.seconds
-def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judging.Seen):
+def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judging.Sides):
     plain, white = true_tower.textured, true_tower.untextured
     grey = torch.tensor(look.BACKGROUND)
     assert torch.equal(plain[:, 0, 0], grey.expand(24, 3))
@@ -71,7 +72,7 @@ def test_a_picture_shows_colours_and_an_untextured_one_does_not(true_tower: judg
 
 
 @pytest.mark.seconds
-def test_a_true_object_through_a_file_looks_like_the_toy_itself(true_tower: judging.Seen):
+def test_a_true_object_through_a_file_looks_like_the_toy_itself(true_tower: judging.Sides):
     """The mesh of its parts, written, read and cast, against the tracer of its distances."""
     toy = look.pictures(toy_scene(parse(TOWER), 0), textureless=False)
     assert (true_tower.textured - toy).abs().mean() < 0.005
@@ -86,8 +87,9 @@ def test_a_true_object_has_all_its_parts():
 
 @pytest.mark.seconds
 def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
-    color, geometry = (judging.captions(TOWER, textureless=blank) for blank in (False, True))
-    assert judging.known() == FIRST
+    first = seen(judging.WEIGHTS)
+    color, geometry = (judging.captions(TOWER, first, textureless=blank) for blank in (False, True))
+    assert judging.known(first) == FIRST and judging.known(EVERYTHING) == EVERY
     assert color == among(TOWER, known=FIRST)
     assert (color[0], len(color), len(set(color))) == (TOWER, 256, 256)
     assert geometry == shapes_among(TOWER, known=FIRST)
@@ -100,7 +102,7 @@ def test_the_captions_are_the_prompt_and_its_frozen_neighbours():
 
 @pytest.mark.seconds
 def test_a_true_object_scores_and_the_wrong_ones_fall(
-    tower: Sequence[Surface], true_tower: judging.Seen
+    tower: Sequence[Surface], true_tower: judging.Sides
 ):
     """Colours swapped, a part missing, a flat billboard: each loses where it is wrong."""
     judge = Witness(TOWER)
@@ -125,7 +127,7 @@ def test_a_true_object_scores_and_the_wrong_ones_fall(
 
 
 @pytest.mark.seconds
-def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judging.Seen):
+def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judging.Sides):
     shown: list[Tensor] = []
     told: list[Sequence[str]] = []
 
@@ -177,7 +179,7 @@ def test_only_what_has_a_front_has_a_janus_rate():
 
 
 @pytest.mark.seconds
-def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Seen):
+def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Sides):
     """All captions tie, and a tie is not a first place."""
 
     class Blank(Witness):
@@ -189,7 +191,7 @@ def test_a_judge_that_knows_nothing_scores_nothing(true_tower: judging.Seen):
 
 
 @pytest.mark.seconds
-def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judging.Seen):
+def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judging.Sides):
     with pytest.raises(BadInput, match="judge's weights are not in"):
         judging.shipped_judge(tmp_path)
     for seed in (0, 1):
@@ -207,6 +209,16 @@ def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judg
         judging.readable("a frog on a cube on a ball", a)
     with pytest.raises(BadInput, match="'a corgi' cannot be judged"):
         judging.readable("a corgi", judging.shipped_judge())
+
+
+@pytest.mark.weights
+def test_the_judge_is_that_of_the_smallest_world_that_has_all_prompts():
+    """Scores are compared within a report, so one judge gives them all."""
+    first, whole = ["a frog", TOWER], ["a frog", "a corgi wearing a red scarf"]
+    assert judging.judge_of(first).seen == seen(judging.WEIGHTS)
+    assert judging.judge_of(whole).seen == EVERYTHING
+    with pytest.raises(BadInput, match="'a zebra' cannot be judged"):
+        judging.readable("a zebra", judging.judge_of(["a zebra"]))
 
 
 # -- reports --------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""What the shipped judge tells, on objects that are right and on the same made wrong."""
+"""What the shipped judges tell, on objects that are right and on the same made wrong."""
 
 import pytest
 import torch
 from witness import flattened, swapped
 
 from dreamlift.evaluate import judging, look, truths
-from dreamlift.evaluate.judging import WEIGHTS
+from dreamlift.evaluate.judging import WEIGHTS, WHOLE
 
 pytestmark = [
     pytest.mark.weights,
@@ -22,9 +22,9 @@ TOWERS = (
 FRONTED = ("a purple frog on top of an orange cube", "a snowman on top of a table", "a chair")
 
 
-@pytest.fixture(scope="module")
-def judge() -> judging.Judge:
-    return judging.shipped_judge()
+@pytest.fixture(scope="module", params=(WEIGHTS, WHOLE), ids=lambda folder: folder.name)
+def judge(request: pytest.FixtureRequest) -> judging.Judge:
+    return judging.shipped_judge(request.param)
 
 
 def mean(values: list[float]) -> float:
@@ -66,5 +66,7 @@ def test_a_second_face_is_seen(judge: judging.Judge):
 
 def test_noise_scores_by_chance(judge: judging.Judge):
     x = torch.rand(24, 64, 64, 3, generator=torch.Generator().manual_seed(0))
-    marks = [judging.marked(x, judging.captions(p, textureless=False), judge) for p in TOWERS]
+    marks = [
+        judging.marked(x, judging.captions(p, judge.seen, textureless=False), judge) for p in TOWERS
+    ]
     assert mean([mark.share for mark in marks]) < 0.1

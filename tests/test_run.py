@@ -81,6 +81,9 @@ def test_open_tells_what_is_no_run(tmp_path: Path) -> None:
         Run.open(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
         Run.open(tmp_path / "nowhere")
+    (tmp_path / "asset.glb").write_bytes(b"glTF")
+    with pytest.raises(BadInput, match=r"asset\.glb is a file. Name the folder"):
+        Run.open(tmp_path / "asset.glb")
     (tmp_path / "config.json").write_text('{"recipe": "ti')
     with pytest.raises(BadInput, match=r"config\.json is damaged"):
         Run.open(tmp_path)

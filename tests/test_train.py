@@ -33,7 +33,8 @@ def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
     for name in NAMES:
         folder = tmp_path / ("language" if name == "tower" else name)
         train(name, folder, stop=Stop(2.0), steps=5, seed=3)
-    assert [name for name, _, _ in called] == ["tower", "denoiser", "denoiser", "clip", "judge"]
+    each = ["tower", "denoiser", "denoiser", "clip", "judge", "judge"]
+    assert [name for name, _, _ in called] == each
     assert all(options["stop"] == Stop(2.0) for _, _, options in called)
     assert called[0][2] == {"steps": 5, "seed": 3, "stop": Stop(2.0)}
     assert called[1][1] == (tmp_path / "text-to-image", language, denoiser.Recipe(steps=5, seed=3))
@@ -42,6 +43,8 @@ def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
     assert whole.world == "whole" and (denoiser.SHIPPED / "unet").is_dir()
     assert called[3][1][2] == clip.Recipe(steps=5, seed=2003)
     assert called[4][1][1] == judge.Recipe(steps=5, seed=1003)
+    assert called[5][1][1] == replace(judge.WHOLE, steps=5, seed=3003)
+    assert (judge.SHIPPED / "model.safetensors").is_file()
 
 
 def test_the_recipes_own_steps_are_the_default(tmp_path: Path, called: list[Any]) -> None:

@@ -20,7 +20,7 @@ class Refused(socket.socket):
 socket.socket = Refused
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from dreamlift.evaluate.judging import shipped_judge
+from dreamlift.evaluate.judging import WHOLE, shipped_judge
 from dreamlift.prior import Prompt
 from dreamlift.priors.clip import load_clip
 from dreamlift.priors.embedded import WEIGHTS, embedded
@@ -28,7 +28,7 @@ from dreamlift.priors.text import load_tower
 
 start = time.process_time()
 prior = embedded()
-judge = shipped_judge()
+judge, other = shipped_judge(), shipped_judge(WHOLE)
 clip = load_clip(WEIGHTS.parent / "clip", load_tower(WEIGHTS / "tower"))
 seconds = time.process_time() - start
 prior.embed(Prompt("a red cube"))

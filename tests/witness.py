@@ -13,9 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamlift.evaluate.judging import WEIGHTS
 from dreamlift.evaluate.look import BACKGROUND
 from dreamlift.geometry.mesh import Surface
 from dreamlift.grammar import parse
+from dreamlift.priors.seen import seen
 from dreamlift.toybox.colours import NAMED
 from dreamlift.words import COLOURS
 
@@ -27,6 +29,8 @@ meaning = cache(parse)
 
 class Witness:
     """Log-likelihoods of: upper colour, lower colour, on top of or not, first and second noun."""
+
+    seen = seen(WEIGHTS)
 
     def __init__(self, prompt: str) -> None:
         self.nouns = [thing.noun for thing in parse(prompt).things]

@@ -24,6 +24,7 @@ from dreamlift.learn.judge import load_judge
 from dreamlift.learn.slots import fronted
 from dreamlift.metrics import mistaken, r_precision, share_called
 from dreamlift.prior import Aligner
+from dreamlift.priors.seen import Seen
 from dreamlift.priors.seen import seen as shown
 from dreamlift.scene import Scene
 from dreamlift.toybox.drawable import drawable
@@ -31,6 +32,9 @@ from dreamlift.toybox.lists import among, shapes_among
 from dreamlift.toybox.near import RELATED, Known
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "judge"
+"""Of the judge of the first world, the better one of what both know."""
+WHOLE = WEIGHTS.with_name("judge-whole")
+"""Of the judge of the whole toybox."""
 FRONT = 0
 """The view classifier's bin that is centred on the front."""
 NAMED = 3
@@ -40,6 +44,9 @@ NAMED = 3
 @runtime_checkable
 class Judge(Aligner, Protocol):
     """An aligner that also tells from which side a picture is taken."""
+
+    seen: Seen
+    """The world it was shown: a prompt is told apart from captions of these words."""
 
     def views(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b 8"]:
         """Log-probabilities of eight bins of azimuth, the first of them centred on the front."""
@@ -65,13 +72,28 @@ class Verdict:
 
 
 def shipped_judge(folder: Path = WEIGHTS) -> Judge:
-    """The judge that ships inside. Raises BadInput where its weights are not installed."""
+    """A judge that ships inside. Raises BadInput where its weights are not installed."""
     if not (folder / "model.safetensors").is_file():
         raise BadInput(
             f"The judge's weights are not in {folder}. Install the package again, or train them "
             "with `dreamlift train judge`."
         )
     return load_judge(folder)
+
+
+def judge_of(prompts: Sequence[str]) -> Judge:
+    """The shipped judge of the smallest world that has all the prompts.
+
+    Where none has, the last: `readable` says why. Raises BadInput where it is not installed.
+    """
+    for folder in (WEIGHTS, WHOLE):
+        try:
+            for prompt in prompts:
+                shown(folder).refuse(prompt, "judge")
+        except ValueError:
+            continue
+        return shipped_judge(folder)
+    return shipped_judge(WHOLE)
 
 
 def fingerprint(judge: Judge) -> str:
@@ -85,25 +107,24 @@ def fingerprint(judge: Judge) -> str:
     return digest.hexdigest()[:16]
 
 
-def known() -> Known:
-    """The words of near captions: those that the judge that ships was shown."""
-    world = shown(WEIGHTS)
+def known(world: Seen) -> Known:
+    """The words of near captions: those that a judge of this world was shown."""
     related = tuple(relation for relation in RELATED if relation in world.relations)
     return Known(world.nouns, related, world.patterns, world.sizes)
 
 
 @cache
-def captions(prompt: str, *, textureless: bool) -> tuple[str, ...]:
-    """What the prompt is told apart from, its own caption first."""
-    return (shapes_among if textureless else among)(prompt, known=known())
+def captions(prompt: str, world: Seen, *, textureless: bool) -> tuple[str, ...]:
+    """What the prompt is told apart from by a judge of this world, its own caption first."""
+    return (shapes_among if textureless else among)(prompt, known=known(world))
 
 
 def readable(prompt: str, judge: Judge) -> None:
     """Raise BadInput for a prompt that is not of the judge's world, or a neighbour of it."""
     try:
         drawable(parse(prompt))
-        judge.embed_text(captions(prompt, textureless=False))
-        judge.embed_text(captions(prompt, textureless=True))
+        for blank in (False, True):
+            judge.embed_text(captions(prompt, judge.seen, textureless=blank))
     except ValueError as error:
         raise BadInput(f"The prompt {prompt!r} cannot be judged. {error}") from error
 
@@ -126,22 +147,26 @@ def janus(x: Float[Tensor, "v h w 3"], judge: Judge) -> float:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Sides:
     """The pictures of one object."""
 
     textured: Float[Tensor, "v h w 3"]
     untextured: Float[Tensor, "v h w 3"]
 
 
-def seen(scene: Scene[Any]) -> Seen:
+def seen(scene: Scene[Any]) -> Sides:
     """Render all that is judged of a scene."""
-    return Seen(look.pictures(scene, textureless=False), look.pictures(scene, textureless=True))
+    return Sides(look.pictures(scene, textureless=False), look.pictures(scene, textureless=True))
 
 
-def verdict(pictures: Seen, prompt: str, judge: Judge) -> Verdict:
+def verdict(pictures: Sides, prompt: str, judge: Judge) -> Verdict:
     """Both R-Precisions of an object, and the Janus rate where it has a front."""
+
+    def texts(blank: bool) -> tuple[str, ...]:
+        return captions(prompt, judge.seen, textureless=blank)
+
     return Verdict(
-        color=marked(pictures.textured, captions(prompt, textureless=False), judge),
-        geometry=marked(pictures.untextured, captions(prompt, textureless=True), judge),
+        color=marked(pictures.textured, texts(False), judge),
+        geometry=marked(pictures.untextured, texts(True), judge),
         janus=janus(pictures.textured, judge) if has_front(prompt) else None,
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dreamlift.evaluate import look
 from dreamlift.evaluate.figures import SOURCES, Entry, Row, cell, rows
-from dreamlift.evaluate.judging import Seen
+from dreamlift.evaluate.judging import Sides
 from dreamlift.io.images import contact_sheet, to_bytes
 
 GENERATOR = '<meta name="generator" content="dreamlift evaluate">'
@@ -48,7 +48,7 @@ class Shown:
     untextured: str = ""
 
 
-def shown(pictures: Seen | None) -> Shown:
+def shown(pictures: Sides | None) -> Shown:
     """A run's pictures as they were judged; None for a run that made no object."""
     if pictures is None:
         return Shown()

@@ -29,13 +29,13 @@ from dreamlift.evaluate import figures, page
 from dreamlift.evaluate.judging import (
     Judge,
     Mark,
-    Seen,
+    Sides,
     captions,
     fingerprint,
     has_front,
+    judge_of,
     readable,
     seen,
-    shipped_judge,
     verdict,
 )
 from dreamlift.evaluate.truths import Beside, beside
@@ -96,7 +96,8 @@ def evaluate(
     """Judge finished runs, and write what is asked for: the scores and a page with pictures.
 
     `baselines`: measure true objects, planted two-faced ones and the prior's own pictures beside
-    every prompt (once each). `judge` None is the one that ships inside. `empty`: runs that made no
+    every prompt (once each). `judge` None is that of the first world, or, where one of the prompts
+    says more, that of the whole toybox for all of them. `empty`: runs that made no
     object, and why; they score 0. A file that is there is replaced only if it is an earlier report.
     Raises BadInput before any work for folders that are no finished runs, prompts that the judge
     cannot read, objects that cannot be opened, and files that cannot be written or are the same.
@@ -109,7 +110,7 @@ def evaluate(
     _writable(html, page.is_page)
     if json and html and json.resolve() == html.resolve():
         raise BadInput(f"{json} cannot hold both the scores and the page. Name two files.")
-    judge = shipped_judge() if judge is None else judge
+    judge = judge_of([run.prompt for run in every]) if judge is None else judge
     for prompt in {run.prompt for run in every}:
         readable(prompt, judge)
     for run in every:
@@ -120,7 +121,7 @@ def evaluate(
     entries: list[dict[str, Any]] = []
     shown: list[page.Shown] = []
     for i, run in enumerate(every):
-        score = _nothing(run, empty[run.folder]) if run.folder in empty else None
+        score = _nothing(run, judge, empty[run.folder]) if run.folder in empty else None
         pictures = None
         if score is None:
             pictures = seen(load_mesh(run.asset))
@@ -171,7 +172,7 @@ def _about(run: Asked) -> dict[str, Any]:
     return {"prompt": run.prompt, "seed": run.seed, "category": category(run.prompt)}
 
 
-def _scored(run: Asked, pictures: Seen, judge: Judge) -> dict[str, Any]:
+def _scored(run: Asked, pictures: Sides, judge: Judge) -> dict[str, Any]:
     """The scores of an object."""
     said = verdict(pictures, run.prompt, judge)
     return {
@@ -189,24 +190,24 @@ def _scored(run: Asked, pictures: Seen, judge: Judge) -> dict[str, Any]:
     }
 
 
-def _nothing(run: Asked, why: str) -> dict[str, Any]:
+def _nothing(run: Asked, judge: Judge, why: str) -> dict[str, Any]:
     """The scores of a run that made no object: none of its views shows the prompt."""
     return {
         **_about(run),
         "color": 0.0,
         "geometry": 0.0,
         "janus": None,
-        "captions": _among(run.prompt),
+        "captions": _among(run.prompt, judge),
         "mistaken": {"color": [], "geometry": []},
         "note": why,
         "paths": {"run": str(run.folder), "asset": None},
     }
 
 
-def _among(prompt: str) -> dict[str, int]:
+def _among(prompt: str, judge: Judge) -> dict[str, int]:
     return {
-        "color": len(captions(prompt, textureless=False)),
-        "geometry": len(captions(prompt, textureless=True)),
+        "color": len(captions(prompt, judge.seen, textureless=False)),
+        "geometry": len(captions(prompt, judge.seen, textureless=True)),
     }
 
 
@@ -223,7 +224,7 @@ class _Comparisons:
         key = (run.prompt, run.source)
         if key not in self.known:
             found = self._measured(run) if self.on else {}
-            found["chance"] = {kind: 1 / n for kind, n in _among(run.prompt).items()}
+            found["chance"] = {kind: 1 / n for kind, n in _among(run.prompt, self.judge).items()}
             self.known[key] = found
         return self.known[key]
 

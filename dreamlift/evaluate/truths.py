@@ -107,7 +107,7 @@ def beside(prompt: str, judge: Judge, prior: Prior | None) -> Beside:
     own = None
     if prior is not None:
         marks = [
-            marked(samples(prior, text), captions(prompt, textureless=blank), judge)
+            marked(samples(prior, text), captions(prompt, judge.seen, textureless=blank), judge)
             for text, blank in ((prompt, False), (untextured(prompt), True))
         ]
         own = (marks[0], marks[1])

@@ -76,7 +76,7 @@ class Recipe:
         return "text-to-image" if self.world == "first" else "whole"
 
 
-WHOLE = Recipe(steps=5300, half=2400 / 5300, world="whole", begin=SHIPPED)
+WHOLE = Recipe(steps=10_200, half=2400 / 10_200, world="whole", begin=SHIPPED)
 """The whole toybox, begun with the first world."""
 
 

@@ -225,6 +225,11 @@ class Recipe:
     """A folder of a judge to begin with; None: from noise."""
 
 
+SHIPPED = Path(__file__).parents[1] / "weights" / "judge"
+WHOLE = Recipe(steps=13000, seed=3000, begin=SHIPPED)
+"""The judge that ships, of the first world, taught on."""
+
+
 def train(folder: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> None:
     """Train in `folder`; leaves folder/judge. Resumes what is there."""
     recipe = recipe or Recipe()

@@ -10,7 +10,7 @@ from dreamlift.errors import BadInput
 from dreamlift.io.place import refuse_unwritable
 from dreamlift.learn.loop import LAST, Stop
 
-NAMES = ("tower", "text-to-image", "whole", "clip", "judge")
+NAMES = ("tower", "text-to-image", "whole", "clip", "judge", "judge-whole")
 MOST = 1 << 62
 """Of seeds."""
 SHIPPED_TOWER = Path(__file__).parents[1] / "weights" / "text-to-image" / "tower"
@@ -21,8 +21,8 @@ def train(
 ) -> None:
     """Train one of NAMES in `folder`, to `steps` or where it is to stop; the same again goes on.
 
-    Weights, ready to load, are left in folder/NAME. Raises BadInput for another name, for a folder
-    of another training, and where the tower is missing that the others but judge stand on.
+    Weights, ready to load, are left in a folder in it. Raises BadInput for another name, for a
+    folder of another training, and where the tower is missing that all but judges stand on.
     """
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
@@ -40,17 +40,18 @@ def train(
         raise BadInput(f"A training stops after minutes above 0, not {stop.minutes:g}.")
     if not 0 <= seed <= MOST:
         raise BadInput(f"The seed must be 0 to {MOST}; {seed} was asked for.")
-    language = None if name in ("tower", "judge") else tower_beside(folder)
+    language = None if name in ("tower", "judge", "judge-whole") else tower_beside(folder)
     _claim(folder, {"training": name, "seed": seed})
     if name == "tower":
         from dreamlift.learn import tower
 
         tower.train(folder, steps=steps or 800, seed=seed, stop=stop)
-    elif name == "judge":
+    elif name in ("judge", "judge-whole"):
         from dreamlift.learn import judge
 
-        recipe = judge.Recipe(seed=judge.Recipe.seed + seed)
-        judge.train(folder, replace(recipe, steps=steps or recipe.steps), stop=stop)
+        recipe = judge.WHOLE if name == "judge-whole" else judge.Recipe()
+        recipe = replace(recipe, seed=recipe.seed + seed, steps=steps or recipe.steps)
+        judge.train(folder, recipe, stop=stop)
     elif name == "clip" and language is not None:
         from dreamlift.learn import clip
 
