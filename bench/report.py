@@ -2,8 +2,9 @@
 
     python -m bench.report --list tune --seeds 1 --out runs/tune [--limit 4] [--preset draft]
 
-It can be stopped and started again: what is made stays made. OUT/scores.json, OUT/report.html and
-the table on the screen are written at the end. A run that makes no object stays in the figures,
+It can be stopped and started again: what is made stays made. OUT/scores.json, OUT/report.html,
+OUT/objects.png (every object from two sides, in the list's order) and the table on the screen are
+written at the end. A run that makes no object stays in the figures,
 with 0. `report`, `objects` and `seeds` are lists of a release, never of a sweep (toybox/lists.py,
 toybox/lists_wide.py).
 """
@@ -17,10 +18,15 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import torch
+
+from bench.gallery import views
 from dreamlift.api import generate
 from dreamlift.evaluate import figures
 from dreamlift.evaluate.runs import evaluate
+from dreamlift.export import GLB
 from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.observers import log
 from dreamlift.run import slug
 from dreamlift.toybox.lists import REPORT, TUNE
@@ -76,6 +82,9 @@ def main() -> None:
             print(f"{len(runs)}/{len(prompts) * choices.seeds}  {folder}", flush=True)
     if seconds:
         print(f"an object took {statistics.median(seconds):.0f} s (median of {len(seconds)})")
+    made = [views(run / GLB) for run in runs if run not in empty]
+    (choices.out / "objects.png").unlink(missing_ok=True)
+    save_png(choices.out / "objects.png", contact_sheet(torch.cat(made), columns=10))
     result = evaluate(
         runs,
         choices.out / "scores.json",

@@ -27,7 +27,7 @@ from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.text import load_tower
 
 start = time.process_time()
-prior = embedded()
+prior, whole = embedded(), embedded(folder=WEIGHTS.with_name("whole"))
 judge, other = shipped_judge(), shipped_judge(WHOLE)
 clip = load_clip(WEIGHTS.parent / "clip", load_tower(WEIGHTS / "tower"))
 seconds = time.process_time() - start
