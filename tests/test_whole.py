@@ -78,8 +78,8 @@ def test_it_hears_by_the_first_priors_tower() -> None:
 
 @pytest.mark.slow
 def test_the_recorded_command_begins_as_the_log_of_the_weights_does(tmp_path: Path) -> None:
-    """Four minutes of one core. Not bit for bit: the captions of a few words have changed since, and
-    other machines multiply matrices in another order."""
+    """Four minutes of one core. Not bit for bit: the captions of a few words have changed since,
+    and other machines multiply matrices in another order."""
     train("whole", tmp_path / "whole", stop=Stop(share=0.02), seed=0)
     logged = json.loads((WHOLE / "curve.json").read_text())
     lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
