@@ -13,6 +13,7 @@ from conftest import shared_data
 
 import dreamlift
 from dreamlift import cli
+from dreamlift.errors import BadInput
 
 REPO = Path(__file__).parents[1]
 PAGE = REPO / "docs" / "comparison.md"
@@ -80,6 +81,8 @@ def accepted(words: Sequence[str]) -> bool:
         cli._parse(words)
     except SystemExit as ended:
         return ended.code == 0  # help
+    except BadInput:
+        return False
     return True
 
 
