@@ -144,6 +144,11 @@ def test_the_geometry_is_judged_without_colours_on_either_side(true_tower: judgi
     assert torch.equal(shown[0], true_tower.textured)
     assert torch.equal(shown[1], true_tower.untextured)
     assert told == [among(TOWER, known=FIRST), shapes_among(TOWER, known=FIRST)]
+    told.clear()
+    wide = Recorder(TOWER)
+    wide.seen = EVERYTHING
+    judging.verdict(true_tower, TOWER, wide)
+    assert told == [among(TOWER, known=EVERY), shapes_among(TOWER, known=EVERY)]
 
 
 @pytest.mark.seconds
