@@ -4,9 +4,9 @@
 
 It can be stopped and started again: what is made stays made. OUT/scores.json, OUT/report.html,
 OUT/objects.png (every object from two sides, in the list's order) and the table on the screen are
-written at the end. A run that makes no object stays in the figures,
-with 0. `report`, `objects` and `seeds` are lists of a release, never of a sweep (toybox/lists.py,
-toybox/lists_wide.py).
+written at the end. A run that makes no object stays in the figures, with 0, and is not in the
+picture. `report`, `objects` and `seeds` are lists of a release, never of a sweep
+(toybox/lists.py, toybox/lists_wide.py).
 """
 
 import argparse
@@ -82,9 +82,9 @@ def main() -> None:
             print(f"{len(runs)}/{len(prompts) * choices.seeds}  {folder}", flush=True)
     if seconds:
         print(f"an object took {statistics.median(seconds):.0f} s (median of {len(seconds)})")
-    made = [views(run / GLB) for run in runs if run not in empty]
-    (choices.out / "objects.png").unlink(missing_ok=True)
-    save_png(choices.out / "objects.png", contact_sheet(torch.cat(made), columns=10))
+    if made := [views(run / GLB) for run in runs if run not in empty]:
+        (choices.out / "objects.png").unlink(missing_ok=True)
+        save_png(choices.out / "objects.png", contact_sheet(torch.cat(made), columns=10))
     result = evaluate(
         runs,
         choices.out / "scores.json",

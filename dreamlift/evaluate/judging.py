@@ -76,7 +76,7 @@ def shipped_judge(folder: Path = WEIGHTS) -> Judge:
     if not (folder / "model.safetensors").is_file():
         raise BadInput(
             f"The judge's weights are not in {folder}. Install the package again, or train them "
-            "with `dreamlift train judge`."
+            f"with `dreamlift train {'judge-whole' if folder == WHOLE else 'judge'}`."
         )
     return load_judge(folder)
 

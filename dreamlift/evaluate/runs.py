@@ -97,8 +97,8 @@ def evaluate(
 
     `baselines`: measure true objects, planted two-faced ones and the prior's own pictures beside
     every prompt (once each). `judge` None is that of the first world, or, where one of the prompts
-    says more, that of the whole toybox for all of them. `empty`: runs that made no
-    object, and why; they score 0. A file that is there is replaced only if it is an earlier report.
+    says more, that of the whole toybox for all of them. `empty`: runs that made no object, and why;
+    they score 0. A file that is there is replaced only if it is an earlier report.
     Raises BadInput before any work for folders that are no finished runs, prompts that the judge
     cannot read, objects that cannot be opened, and files that cannot be written or are the same.
     """
