@@ -5,7 +5,16 @@ import re
 from dataclasses import replace
 
 from dreamlift.grammar import Graph, Link, Thing
-from dreamlift.words import DECORATION, LENSES, NEUTRAL, RELATIONS, SYNONYMS, UNTEXTURED
+from dreamlift.words import (
+    CONTEXT,
+    DECORATION,
+    LENSES,
+    NEUTRAL,
+    RELATIONS,
+    SYNONYMS,
+    UNTEXTURED,
+    split,
+)
 
 
 def _article(words: str) -> str:
@@ -48,6 +57,12 @@ def phrase(graph: Graph, rng: random.Random | None = None) -> str:
     if rng is not None:
         text = _decorate(text, rng)
     return f"{text}, {graph.view}" if graph.view else text
+
+
+def fitting(graph: Graph, rng: random.Random) -> str:
+    """One of the many ways to say a graph; the plain one where that has too many words to read."""
+    text = phrase(graph, rng)
+    return text if len(split(text)) <= CONTEXT else phrase(graph)
 
 
 def _decorate(text: str, rng: random.Random) -> str:

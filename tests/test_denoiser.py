@@ -25,11 +25,12 @@ from dreamlift.learn.denoiser import (
 )
 from dreamlift.learn.grounding import attend
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
+from dreamlift.phrases import fitting, phrase
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, tokens
+from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, split, tokens
 
 
 def tower() -> TextTower:
@@ -59,6 +60,18 @@ def test_captions_are_dropped_in_their_share_and_never_too_long() -> None:
     assert max(len(tokens(text)) for text in texts) <= CONTEXT
     assert len(set(texts)) > 50
     assert all(parse(text) == pictures.graphs[0] for text in texts if text)
+
+
+def test_a_wording_too_long_to_read_gives_way_to_the_plain_one() -> None:
+    glasses = "small red sunglasses, left lens is pink, right lens is green"
+    graph = parse(
+        f"a large blue teddy bear on top of a small green ball wearing {glasses}, back view"
+    )
+    long = [phrase(graph, random.Random(i)) for i in range(300)]
+    assert max(len(split(text)) for text in long) > CONTEXT >= len(split(phrase(graph)))
+    short = [fitting(graph, random.Random(i)) for i in range(300)]
+    assert max(len(tokens(text)) for text in short) <= CONTEXT and len(set(short)) > 50
+    assert all(parse(text) == graph for text in short)
 
 
 def test_words_are_owned_and_dropped_captions_own_nothing() -> None:

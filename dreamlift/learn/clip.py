@@ -22,13 +22,13 @@ from dreamlift.grammar import Graph, Thing
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
-from dreamlift.phrases import colourless, phrase
+from dreamlift.phrases import colourless, fitting
 from dreamlift.priors.clip import Clip, ClipShape
 from dreamlift.priors.text import load_tower
 from dreamlift.toybox.lists import canonical
 from dreamlift.toybox.near import FIRST, neighbours
 from dreamlift.views import Views, direction
-from dreamlift.words import CONTEXT, VIEWS, held, tokens
+from dreamlift.words import VIEWS, held
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,6 @@ def negatives(graph: Graph, view: str, n: int, rng: random.Random) -> list[Graph
     return out
 
 
-def wording(graph: Graph, rng: random.Random) -> str:
-    """One of the ways to say a graph, short enough for the tower."""
-    text = phrase(graph, rng)
-    return text if len(tokens(text)) <= CONTEXT else phrase(graph)
-
-
 @dataclass(frozen=True)
 class Quiz:
     """Pictures, captions, and which captions are false of which pictures.
@@ -115,12 +109,12 @@ def quiz(pictures: Pictures, hard: int, rng: random.Random) -> Quiz:
         Graph(g.things, g.links, view, g.untextured)
         for g, view in zip(pictures.graphs, seen, strict=True)
     ]
-    texts = [wording(graph, rng) for graph in pictures.graphs]
+    texts = [fitting(graph, rng) for graph in pictures.graphs]
     false = torch.zeros(b, b * (1 + hard), dtype=torch.bool)
     for i, truth in enumerate(truths):
         false[i, :b] = torch.tensor([excludes(other, truth) for other in pictures.graphs])
         near = negatives(pictures.graphs[i], seen[i], hard, rng)
-        texts += [wording(graph, rng) for graph in near]
+        texts += [fitting(graph, rng) for graph in near]
         false[i, b + i * hard : b + (i + 1) * hard] = True
     return Quiz(pictures.x, texts, false)
 

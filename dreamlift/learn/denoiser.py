@@ -28,14 +28,13 @@ from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
 from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
-from dreamlift.phrases import phrase
+from dreamlift.phrases import fitting
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
 from dreamlift.priors.seen import EVERYTHING, Seen
 from dreamlift.priors.text import TextTower, load_tower
 from dreamlift.toybox.captions import coloured, shape_graph
 from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
-from dreamlift.words import CONTEXT, tokens
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -112,9 +111,7 @@ def wording(pictures: Pictures, rng: random.Random, dropout: float) -> list[str]
     """A caption for each picture; dropped ones are empty."""
     texts: list[str] = []
     for graph in pictures.graphs:
-        text = phrase(graph, rng)
-        if len(tokens(text)) > CONTEXT:
-            text = phrase(graph)
+        text = fitting(graph, rng)
         texts.append("" if rng.random() < dropout else text)
     return texts
 
