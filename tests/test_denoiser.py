@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,16 +191,22 @@ def test_a_training_begins_with_what_ships_and_is_of_the_world_that_is_asked_for
 
     monkeypatch.setattr(denoiser, "Pool", pool)
     some: dict[str, dict[str, torch.Tensor]] = {}
-    for name, begin, world in (
-        ("whole", tmp_path / "begun", "whole"), ("first", None, "first"),
-    ):  # fmt: skip
-        recipe = Recipe(steps=1, half=1.0, batch=2, pool=4, per_step=4, begin=begin, world=world)
+    inner = len([p for p in small.parameters() if p.ndim >= 2]) - 2
+    small_steps = Recipe(steps=1, half=1.0, batch=2, pool=4, per_step=4)
+    for name, recipe in (
+        ("whole", replace(small_steps, begin=tmp_path / "begun", world="whole")),
+        ("first", replace(small_steps, adam=0.0)),
+    ):
         denoiser.train(tmp_path / name, tmp_path / "tower", recipe)
         out = tmp_path / name / recipe.ships
         assert recipe.ships == {"whole": "whole", "first": "text-to-image"}[name]
         some[name] = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
         known = json.loads((out / "vocabulary.json").read_text())
         assert len(known["nouns"]) == (84 if name == "whole" else 17)
+        kept = load_file(tmp_path / name / "checkpoint.safetensors")
+        squares = {k.removesuffix("_sq") for k in kept if k.endswith("exp_avg_sq")}
+        muon = {k for k in kept if k.endswith("exp_avg")} - squares
+        assert len(muon) == (0 if name == "whole" else inner), "what Muon takes has no squares"
     shipped = load_file(tmp_path / "begun" / "unet" / "diffusion_pytorch_model.safetensors")
     off = {
         name: max(float((state[k] - shipped[k]).abs().max()) for k in shipped)

@@ -53,6 +53,8 @@ class Recipe:
     """The share of the steps at half resolution, first."""
     batch: int = 32
     lr: float = 5e-4
+    adam: float = 1.0
+    """The share of the steps that AdamW takes alone, first; in the others Muon takes matrices."""
     ema: float = 0.998
     caption_dropout: float = 0.1
     camera_share: float = 0.85
@@ -246,8 +248,16 @@ def train(folder: Path, tower: Path, recipe: Recipe | None = None, *, stop: Stop
     if recipe.begin is not None:
         begun = load_file(recipe.begin / "unet" / "diffusion_pytorch_model.safetensors")
         network.load_state_dict({k: v.float() for k, v in begun.items()})
+    muon = round(recipe.adam * recipe.steps) if recipe.adam < 1 else None
     training = Training(
-        network, folder, recipe.steps, lr=recipe.lr, warmup=500, ema=recipe.ema, stop=stop
+        network,
+        folder,
+        recipe.steps,
+        lr=recipe.lr,
+        warmup=500,
+        ema=recipe.ema,
+        muon=muon,
+        stop=stop,
     )
     pool = Pool(
         recipe.pool,

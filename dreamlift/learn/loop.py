@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift import memory
+from dreamlift.learn.muon import matrices, take
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Training:
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 1.0
+    muon: int | None = None
+    """The step from which on Muon takes the matrices; None: AdamW takes everything."""
     stop: Stop = LAST
     save_every: float = 120.0
     """Seconds between checkpoints."""
@@ -94,6 +97,8 @@ class Training:
         loss.backward()
         parameters = [p for _, p in self._trained()]
         nn.utils.clip_grad_norm_(parameters, self.clip)
+        if self.muon is not None and self.step >= self.muon:
+            take(matrices(parameters), self.optimizer, self.rate(), self.weight_decay)
         self.optimizer.step()
         decay = min(self.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
