@@ -92,6 +92,8 @@ def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tupl
     return None
 
 
+STANDING = ("on top of", "on stilts", "with", "wearing", "riding")
+"""What is said of who stands on stilts."""
 PAIRS = ("sunglasses", "stilts")
 """Nouns of which two make one thing."""
 
@@ -110,6 +112,8 @@ class _Reader:
     subject: int = 0
     several: str = ""
     """The number that waits for its noun."""
+    end: int = 0
+    """Where the words after the last noun begin."""
     view: str | None = None
     untextured: bool = False
 
@@ -131,20 +135,22 @@ class _Reader:
                 f"'a {noun} next to a {noun}'."
             )
         if self.things and self.relation is None:
-            if not self.links:
+            if not self.links or not {",", "and"} & set(self.words[self.end : at]):
                 raise ValueError(
-                    f"How do {self.things[0].noun!r} and {noun!r} belong together? Say it with a "
+                    f"How do {self.things[-1].noun!r} and {noun!r} belong together? Say it with a "
                     "relation: on top of, next to, wearing, in the shape of."
                 )
             self.relation, self.subject = self.links[-1].relation, self.links[-1].subject
         if self.relation is not None:
-            relation = "on stilts" if noun == "stilts" else self.relation
+            stands = noun == "stilts" and self.relation in STANDING
+            relation = "on stilts" if stands else self.relation
             self.links.append(Link(relation, self.subject, len(self.things)))
         for place in [*self.waiting, *range(at, at + length)]:
             self.owner[place] = len(self.things)
         said = self.said.get
         self.things.append(Thing(noun, said("colour"), said("size"), said("pattern")))
         self.said, self.waiting, self.relation, self.several = {}, [], None, ""
+        self.end = max(self.end, at + length)
 
     def describe(self, word: str, at: int) -> None:
         word = "rainbow" if word in MULTICOLORED else SIZED.get(word, word)

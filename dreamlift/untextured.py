@@ -4,11 +4,14 @@ The order of these words is in shipped weights (words.py).
 """
 
 import re
+from string import punctuation
 
 COLOURS = (
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
 )  # fmt: skip
 PATTERNS = ("rainbow", "wooden", "stone", "golden", "striped", "spotted", "checkered")
+MULTICOLORED = ("multicolored", "multicoloured")
+"""Of many colours: a rainbow's."""
 NEUTRAL = (
     "a dslr photo of", "a photo of", "a picture of", "an image of", "a 3d model of",
     "a 3d render of", "a render of", "a zoomed out dslr photo of", "a zoomed out photo of",
@@ -33,7 +36,15 @@ def untextured(text: str) -> str:
     for opening in NEUTRAL:
         if said.lower().startswith(opening + " "):
             said = said[len(opening) + 1 :]
-    kept = [w for w in said.split() if w.lower().strip(",") not in (*COLOURS, *PATTERNS)]
+    kept = [word for word in map(_bare, said.split()) if word]
     if kept and kept[0].lower() in ("a", "an", "the"):
         kept = kept[1:]
     return " ".join(["an", UNTEXTURED, *kept])
+
+
+def _bare(word: str) -> str:
+    """A word, or what is left of it ("red-haired") without colours and patterns."""
+    parts = re.split("([-/])", word)
+    of_colours = (*COLOURS, *PATTERNS, *MULTICOLORED)
+    kept = [part for part in parts[::2] if part.lower().strip(punctuation) not in of_colours]
+    return word if len(kept) == len(parts[::2]) else " ".join(kept)

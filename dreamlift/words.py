@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Sequence
 
-from dreamlift.untextured import COLOURS, NEUTRAL, PATTERNS, UNTEXTURED
+from dreamlift.untextured import COLOURS, MULTICOLORED, NEUTRAL, PATTERNS, UNTEXTURED
 
 WOVEN = PATTERNS[4:]  # can have a colour; what is in another pattern has none beside it
 SIZES = ("small", "large", "tall", "fat")
@@ -65,8 +65,6 @@ LATER = {"3d glasses": "sunglasses", "glasses": "sunglasses", "couch": "armchair
 SIZED = {"big": "large", "huge": "large", "giant": "large", "tiny": "small", "little": "small"}
 """Words for sizes that were known later."""
 ELABORATE = ("elaborate",)
-MULTICOLORED = ("multicolored", "multicoloured")
-"""Of many colours: a rainbow's."""
 LENSES = ("left lens", "right lens")
 """Parts of sunglasses whose colour can be said: "sunglasses, left lens is red right is blue"."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
@@ -124,7 +122,7 @@ def split(text: str) -> list[str]:
 
 def singular(word: str) -> str:
     """The known singular of a plural ("cubes", "boxes", "cherries"), or the word itself."""
-    if word in IDS:
+    if word in IDS or len(word) < 3:  # "as" is not several of "a"
         return word
     endings = ((word[:-1], "s"), (word[:-2], "es"), (word[:-3] + "y", "ies"))
     for candidate, ending in endings:

@@ -9,6 +9,7 @@ from dreamlift.learn.convolution import Convolution, hasten
 KINDS = (
     (16, 24, 3, 1, 1, 9, 7),
     (16, 24, 1, 1, 0, 6, 5),
+    (16, 24, 1, 2, 1, 7, 6),
     (3, 8, 3, 2, 1, 10, 12),
     (40, 8, 3, 1, 1, 8, 8),
     (16, 16, 3, 1, 1, 3, 4),

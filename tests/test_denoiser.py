@@ -29,6 +29,7 @@ from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.phrases import fitting, phrase
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.toybox.captions import coloured, shape_graph
+from dreamlift.toybox.lists import category
 from dreamlift.toybox.wide import wide_coloured, wide_graph
 from dreamlift.views import Views
 from dreamlift.words import CONTEXT, NOUNS, PATTERNS, RELATIONS, split, tokens
@@ -78,6 +79,11 @@ def test_a_wording_too_long_to_read_gives_way_to_the_plain_one() -> None:
 def test_words_are_owned_and_dropped_captions_own_nothing() -> None:
     rows = owned(["a red cube on top of a ball", ""], 9)
     assert rows.tolist() == [[-1, 0, 0, -1, -1, -1, -1, 1, -1], [-1] * 9]
+
+
+def test_the_sheets_are_of_trained_compositions() -> None:
+    for prompt in (*denoiser.SHEET, *denoiser.WIDE_SHEET):
+        assert category(prompt) != "held-out pair", prompt
 
 
 def test_a_sheet_is_written_where_pictures_can_be(

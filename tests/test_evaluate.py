@@ -226,6 +226,14 @@ def test_the_judge_is_that_of_the_smallest_world_that_has_all_prompts():
         judging.readable("a zebra", judging.judge_of(["a zebra"]))
 
 
+@pytest.mark.weights
+def test_a_judge_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(judging, "WHOLE", tmp_path)
+    assert judging.judge_of(["a frog"]).seen == seen(judging.WEIGHTS)
+    with pytest.raises(BadInput, match="with `dreamlift train judge-whole`"):
+        judging.judge_of(["a corgi"])
+
+
 # -- reports --------------------------------------------------------------------------------------
 
 
@@ -341,6 +349,11 @@ def test_figures_are_means_over_objects_by_group():
     assert rows["color", "single"]["runs"].value == 0.75
     low, high = everything["runs"].low, everything["runs"].high
     assert low < 0.5 < high
+    for run, share in zip(runs, (0.25, None, 0.75), strict=True):
+        run["beside"]["prior"] = None if share is None else {"color": share}
+    assert figures.values(runs, "color", "prior") == [0.25, 0.75], "none is no figure"
+    runs[1]["beside"]["prior"] = {"color": 0.5}
+    assert figures.values(runs, "color", "prior") == [0.25, 0.5, 0.75], "another prior's"
     text = figures.table(runs)
     assert "| color | all | 3 | 50 % (" in text
     assert "0.4 %" in text
@@ -354,6 +367,11 @@ def test_the_ladder_names_what_each_rung_loses():
     assert by_oracle.lost == (pytest.approx(0.15), pytest.approx(0.15))
     assert trained.lost == (pytest.approx(0.3), pytest.approx(0.0))
     assert held.lost == (pytest.approx(0.6), pytest.approx(0.4))
+    again = [{**run, "seed": 1} for run in oracle]
+    seen_once, _, _, _ = ladder.ladder(
+        [*oracle, *again], [*prior, *({**r, "seed": 1} for r in prior)]
+    )
+    assert seen_once.color == truth.color, "a true object is one, with however many seeds"
     assert "| held-out caption | 1 | 10 % (" in ladder.table([truth, by_oracle, trained, held])
     with pytest.raises(ValueError, match="same prompts"):
         ladder.ladder(oracle, prior[:1])

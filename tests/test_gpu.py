@@ -72,6 +72,7 @@ def test_what_needs_the_tower_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_seeds_move_every_recipe() -> None:
     moved = gpu.seeded(gpu.LARGE, 7)
+    assert (gpu.LARGE.seed, moved.seed) == (0, 7)
     assert moved.judge.seed == gpu.LARGE.judge.seed + 7
     assert moved.clip.seed == gpu.LARGE.clip.seed + 7
     assert moved.denoiser.seed == gpu.LARGE.denoiser.seed + 7

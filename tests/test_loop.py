@@ -176,8 +176,21 @@ def test_a_loss_that_is_not_finite_stops_it_and_says_where(tmp_path: Path) -> No
         loss, said = Noisy(of)(step)
         return (loss * math.nan if step == 2 else loss), said
 
-    with pytest.raises(FloatingPointError, match=r"nan at step 3 of .*lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"loss is nan after step 2 .*lower the learning"):
         of.run(broken)
+    again = training(tmp_path)
+    assert again.step == 2, "what is kept is the state before it"
+    assert all(bool(value.isfinite().all()) for value in state(again))
+
+
+def test_a_gradient_that_is_not_finite_stops_it_before_it_is_followed(tmp_path: Path) -> None:
+    of = training(tmp_path)
+    before = [p.detach().clone() for p in of.network.parameters()]
+    weight = next(of.network.parameters())
+    with pytest.raises(FloatingPointError, match="gradient is nan after step 0"):
+        of.update((weight.detach() - weight).abs().sqrt().sum())  # 0, with the slope inf * 0
+    assert of.step == 0
+    assert all(torch.equal(a, b) for a, b in zip(of.network.parameters(), before, strict=True))
 
 
 def test_no_steps_are_refused(tmp_path: Path) -> None:

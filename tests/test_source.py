@@ -54,6 +54,16 @@ def test_the_embedded_prior_is_known_by_its_name_wherever_it_lies(
     )
 
 
+@pytest.mark.weights
+def test_a_prompt_is_as_long_as_what_is_read_of_it() -> None:
+    """Words that came late are said in more."""
+    things = ("huge red striped teddy bear", "tiny blue striped gingerbread man")
+    prompt = f"{things[0]} on {things[1]} on big green striped castle tower on large pink cube"
+    assert len(split(f"{prompt}, left side view")) <= CONTEXT
+    with pytest.raises(BadInput, match="too long: with the words for a view it has 3"):
+        source_of("whole", "cpu").check(prompt)
+
+
 def test_what_passes_the_check_fits_the_tower_from_every_side(words: Path) -> None:
     """The longest prompts that pass, said from each side, have no more words than the tower."""
     source = source_of(words, "cpu")

@@ -51,6 +51,12 @@ def test_sentences_ask_at_the_words_of_things_alone() -> None:
     assert torch.equal(data.ids, same.ids) and torch.equal(data.words, same.words)
 
 
+def test_sentences_too_long_to_read_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter(["a cone" + ", highly detailed" * 20, "a red cone", "a ball"])
+    monkeypatch.setattr("dreamlift.learn.tower.phrase", lambda graph, rng: next(said))
+    assert len(sentences(2, random.Random(0)).ids) == 2
+
+
 def test_padding_changes_no_word_and_is_zero() -> None:
     net = small()
     text = "a red cube on top of a blue ball"

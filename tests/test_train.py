@@ -29,7 +29,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], 
 def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
     language = tmp_path / "tower" / "tower"
     language.mkdir(parents=True)
-    (language / "config.json").write_text("{}")
+    (language / "model.safetensors").write_bytes(b"another")
     for name in NAMES:
         folder = tmp_path / ("language" if name == "tower" else name)
         train(name, folder, stop=Stop(2.0), steps=5, seed=3)
@@ -39,7 +39,7 @@ def test_each_name_is_its_training(tmp_path: Path, called: list[Any]) -> None:
     assert called[0][2] == {"steps": 5, "seed": 3, "stop": Stop(2.0)}
     assert called[1][1] == (tmp_path / "text-to-image", language, denoiser.Recipe(steps=5, seed=3))
     whole = replace(denoiser.WHOLE, steps=5, seed=3)
-    assert called[2][1] == (tmp_path / "whole", language, whole)
+    assert called[2][1] == (tmp_path / "whole", dispatch.SHIPPED_TOWER, whole)
     assert whole.world == "whole" and (denoiser.SHIPPED / "unet").is_dir()
     assert called[3][1][2] == clip.Recipe(steps=5, seed=2003)
     assert called[4][1][1] == judge.Recipe(steps=5, seed=1003)
@@ -97,6 +97,23 @@ def test_minutes_that_never_come_are_refused(
         with pytest.raises(BadInput, match="The seed must be 0 to"):
             train("judge", tmp_path / "j", seed=seed)
     assert called == [] and not (tmp_path / "j").exists()
+
+
+def test_a_training_goes_on_with_the_tower_that_it_began_with(
+    tmp_path: Path, called: list[Any]
+) -> None:
+    names = ("text-to-image", "clip", "whole", "judge")
+    for name in names:
+        train(name, tmp_path / name, seed=0)
+    language = tmp_path / "tower" / "tower"
+    language.mkdir(parents=True)
+    (language / "model.safetensors").write_bytes(b"another")
+    for name in names[:2]:
+        with pytest.raises(BadInput, match="holds another training, .*'tower': "):
+            train(name, tmp_path / name, seed=0)
+    for name in names[2:]:
+        train(name, tmp_path / name, seed=0)
+    assert len(called) == 6
 
 
 def test_without_a_tower_nothing_is_started(

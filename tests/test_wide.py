@@ -23,7 +23,7 @@ from dreamlift.toybox.wide import (
     wide_coloured,
     wide_graph,
 )
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN, held
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN
 from dreamlift.words import RELATIONS as EVERY_RELATION
 
 
@@ -102,12 +102,11 @@ def turned(graph: Graph) -> Graph:
 
 def test_a_held_out_composition_would_be_drawn_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: as said, and by way of "with"."""
-    monkeypatch.setattr(wide, "held", lambda a, b: False)
+    monkeypatch.setattr(wide, "shows_held", lambda graph: False)
     some = drawn(500, 5)
     assert sum(map(any_held, some)) > 10
     monkeypatch.setattr(wide, "RELATIONS", {"with": 1.0})
-    monkeypatch.setattr(wide, "held", held)
-    monkeypatch.setattr(wide, "_shows_held", lambda graph: False)
+    monkeypatch.setattr(wide, "shows_held", any_held)
     assert sum(any_held(turned(g)) for g in drawn(600, 6)) > 5
 
 

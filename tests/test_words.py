@@ -141,6 +141,9 @@ MISTAKES = {
     "on top of a cube": "noun is missing before 'on top of'",
     "a red wearing a hat": "noun is missing before 'wearing'",
     "a cube a ball": "How do 'cube' and 'ball' belong together",
+    "a frog on a pumpkin hat": "How do 'pumpkin' and 'hat' belong together",
+    "a frog next to an avocado chair": "How do 'avocado' and 'chair' belong together",
+    "a frog on a cube as a ball": "does not know the word 'as'",
     "a cube side": "'side' does not fit here",
     "a red cube on a ball, blue on top": "cube at the top is red, and then it is blue",
     "a red cube, blue on top": "noun is missing before 'on'",
@@ -162,6 +165,13 @@ def test_an_unknown_word_is_answered_with_the_nearest_known_ones() -> None:
         tokens("a unicorn on a cube")
     assert nearest("pyramyd", NOUNS)[0] == "pyramid"
     assert nearest("xyzzy", NOUNS)
+
+
+def test_only_who_stands_on_stilts_is_on_them() -> None:
+    for said in ("on", "with", "on top of", "wearing red"):
+        assert parse(f"a frog {said} stilts").links == (Link("on stilts", 0, 1),)
+    for relation in ("next to", "behind", "holding"):
+        assert parse(f"a frog {relation} stilts").links == (Link(relation, 0, 1),)
 
 
 def test_an_over_long_prompt_is_refused_with_its_length() -> None:
@@ -247,6 +257,9 @@ def test_an_untextured_caption_says_no_colour() -> None:
     assert lenses == "an untextured pair of 3d glasses"
     stacked = "a small red cube on a large blue cube. red on top, blue on bottom"
     assert untextured(stacked) == "an untextured small cube on a large cube"
+    for said in ("a red-striped mug", "a (red) mug", "a red/blue mug", "a multicolored, mug"):
+        assert untextured(said) == "an untextured mug"
+    assert untextured("a red-eyed x-ray machine") == "an untextured eyed x-ray machine"
     assert untextured("a red cone on top of a blue ball") == "an untextured cone on top of a ball"
 
 

@@ -49,12 +49,14 @@ def mean(entries: Sequence[Entry], kind: str) -> float | None:
 
 
 def values(entries: Sequence[Entry], kind: str, source: str) -> list[float]:
-    """One share for each object: each run, or for each prompt what stands beside it."""
+    """One share for each object: each run, or for each prompt what stands beside it (of two priors'
+    pictures both)."""
     if source == "runs":
         found = [entry[kind] for entry in entries]
     else:
-        by_prompt = {entry["prompt"]: entry["beside"].get(source) or {} for entry in entries}
-        found = [shares.get(kind) for shares in by_prompt.values()]
+        all_shares = ((entry["prompt"], entry["beside"].get(source) or {}) for entry in entries)
+        distinct = {(prompt, *sorted(shares.items())): shares for prompt, shares in all_shares}
+        found = [shares.get(kind) for shares in distinct.values()]
     return [value for value in found if value is not None]
 
 

@@ -87,12 +87,13 @@ def judge_of(prompts: Sequence[str]) -> Judge:
     Where none has, the last: `readable` says why. Raises BadInput where it is not installed.
     """
     for folder in (WEIGHTS, WHOLE):
+        judge = shipped_judge(folder)
         try:
             for prompt in prompts:
                 shown(folder).refuse(prompt, "judge")
         except ValueError:
             continue
-        return shipped_judge(folder)
+        return judge
     return shipped_judge(WHOLE)
 
 

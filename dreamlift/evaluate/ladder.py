@@ -41,8 +41,14 @@ def ladder(oracle: Sequence[Entry], prior: Sequence[Entry]) -> list[Rung]:
     trained = [entry for entry in prior if entry["category"] != "held-out pair"]
     held = [entry for entry in prior if entry["category"] == "held-out pair"]
     truths = [entry["beside"]["true"] for entry in oracle]
+    objects = {entry["prompt"]: entry["beside"]["true"] for entry in oracle}  # whatever the seed
     return [
-        _rung("true object", truths, (0.0, 0.0), "nothing: what the judge can tell at best"),
+        _rung(
+            "true object",
+            list(objects.values()),
+            (0.0, 0.0),
+            "nothing: what the judge can tell at best",
+        ),
         _rung(
             "oracle",
             oracle,

@@ -38,6 +38,8 @@ class Convolution(nn.Conv2d):
                 for j in range(k)
             ]
             rows = torch.cat(shifted, -1)
+        else:
+            rows = F.pad(rows, (0, 0, p, p, p, p))[:, ::s, ::s]
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(rows, weight, self.bias).permute(0, 3, 1, 2).contiguous()
 

@@ -229,7 +229,7 @@ WIDE_SHEET = (
     "a guitar", "a wooden boat", "a pig wearing a sweater", "a rabbit wearing a crown",
     "a cactus in a blue pot", "a rabbit eating a banana", "a penguin riding a surfboard",
     "a teddy bear holding a green umbrella", "a dragon on top of a castle tower",
-    "a vase with a pink flower",
+    "a bucket with a pink flower",
 )  # fmt: skip
 """The same of the whole toybox."""
 

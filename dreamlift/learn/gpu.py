@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
@@ -44,6 +45,8 @@ class Sizes:
     denoiser: denoiser.Recipe
     judge: judge.Recipe
     clip: clip.Recipe
+    seed: int = 0
+    """The tower's."""
 
 
 LARGE = Sizes(
@@ -82,7 +85,10 @@ def piece(what: What, work: Path, sizes: Sizes, minutes: float) -> bool:
     folder, language = work / what, work / "tower" / "tower"
     steps, batch = sizes.tower
     trainings: dict[What, tuple[int, Callable[[], None]]] = {
-        "tower": (steps, lambda: tower.train(folder, steps=steps, size=batch, stop=stop)),
+        "tower": (
+            steps,
+            partial(tower.train, folder, steps=steps, size=batch, seed=sizes.seed, stop=stop),
+        ),
         "denoiser": (
             sizes.denoiser.steps,
             lambda: denoiser.train(folder, language, sizes.denoiser, stop=stop),
@@ -168,6 +174,7 @@ def seeded(sizes: Sizes, seed: int) -> Sizes:
         replace(sizes.denoiser, seed=sizes.denoiser.seed + seed),
         replace(sizes.judge, seed=sizes.judge.seed + seed),
         replace(sizes.clip, seed=sizes.clip.seed + seed),
+        sizes.seed + seed,
     )
 
 

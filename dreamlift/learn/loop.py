@@ -90,13 +90,19 @@ class Training:
         return self.lr * warm * max(0.02, min(1.0, left / 0.3))
 
     def update(self, loss: Tensor) -> float:
-        """One optimiser step on a loss; returns its value."""
+        """One optimiser step on a loss; returns its value.
+
+        Raises FloatingPointError, before anything has changed, where it or its gradient is not
+        finite.
+        """
+        value = float(loss.detach())
+        self._refuse("loss", value)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         self.optimizer.zero_grad()
         loss.backward()
         parameters = [p for _, p in self._trained()]
-        nn.utils.clip_grad_norm_(parameters, self.clip)
+        self._refuse("gradient", float(nn.utils.clip_grad_norm_(parameters, self.clip)))
         if self.muon is not None and self.step >= self.muon:
             take(matrices(parameters), self.optimizer, self.rate(), self.weight_decay)
         self.optimizer.step()
@@ -106,7 +112,14 @@ class Training:
                 list(self.average.values()), [p.detach().float() for p in parameters], 1 - decay
             )
         self.step += 1
-        return float(loss.detach())
+        return value
+
+    def _refuse(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"The {what} is {value} after step {self.step} of {self.folder.name}. That step's "
+                f"state is {self.checkpoint}; lower the learning rate."
+            )
 
     def run(
         self,
@@ -123,11 +136,6 @@ class Training:
             while self.step < last:
                 value, said = loss(self.step)
                 said = {"loss": self.update(value), **said}
-                if not math.isfinite(said["loss"]):
-                    raise FloatingPointError(
-                        f"The loss is {said['loss']} at step {self.step} of {self.folder.name}. "
-                        f"The last good state is {self.checkpoint}; lower the learning rate."
-                    )
                 sums = {k: sums.get(k, 0.0) + v for k, v in said.items()}
                 count += 1
                 if self.step % self.log_every == 0 or self.step == last:

@@ -19,7 +19,7 @@ from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.phrases import phrase
 from dreamlift.priors.text import TextTower, TowerShape, batch
 from dreamlift.toybox.captions import picture_graph, text_graph
-from dreamlift.words import COLOURS, CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS
+from dreamlift.words import COLOURS, CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS, split
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "noun": NOUNS, "colour": COLOURS, "size": SIZES, "pattern": PATTERNS,
@@ -59,8 +59,7 @@ def sentences(n: int, rng: random.Random) -> Sentences:
     while len(texts) < n:
         graph = (picture_graph if rng.random() < 0.4 else text_graph)(rng)
         text = phrase(graph, rng)
-        ids = owners(text)
-        if len(ids) <= CONTEXT:
+        if len(split(text)) <= CONTEXT:
             texts.append(text)
             graphs.append(graph)
     ids, _ = batch(texts)

@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from dreamlift.errors import BadInput
@@ -40,8 +41,13 @@ def train(
         raise BadInput(f"A training stops after minutes above 0, not {stop.minutes:g}.")
     if not 0 <= seed <= MOST:
         raise BadInput(f"The seed must be 0 to {MOST}; {seed} was asked for.")
-    language = None if name in ("tower", "judge", "judge-whole") else tower_beside(folder)
-    _claim(folder, {"training": name, "seed": seed})
+    language: Path | None = None
+    settings: dict[str, str | int] = {"training": name, "seed": seed}
+    if name in ("clip", "text-to-image", "whole"):
+        # `whole` goes on from a network that was told by the shipped one.
+        language = tower_beside(folder, only_shipped=name == "whole")
+        settings["tower"] = sha256((language / "model.safetensors").read_bytes()).hexdigest()[:12]
+    _claim(folder, settings)
     if name == "tower":
         from dreamlift.learn import tower
 
@@ -66,10 +72,10 @@ def train(
         denoiser.train(folder, language, recipe, stop=stop)
 
 
-def tower_beside(folder: Path) -> Path:
+def tower_beside(folder: Path, *, only_shipped: bool = False) -> Path:
     """The text tower trained in the folder beside, or else the shipped one."""
-    for tower in (folder.parent / "tower" / "tower", SHIPPED_TOWER):
-        if (tower / "config.json").is_file():
+    for tower in (folder.parent / "tower" / "tower", SHIPPED_TOWER)[only_shipped:]:
+        if (tower / "model.safetensors").is_file():
             return tower
     raise BadInput(
         f"There is no text tower in {folder.parent / 'tower'}, nor one that ships inside. Train "

@@ -27,7 +27,7 @@ from dreamlift.priors.encoders import Later, unread
 from dreamlift.priors.homes import borrowed, located
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.pixel import Pixel, best_dtype
-from dreamlift.priors.seen import seen
+from dreamlift.priors.seen import plainly, seen
 from dreamlift.priors.told import Sentences
 from dreamlift.untextured import untextured
 from dreamlift.words import CONTEXT, split
@@ -112,10 +112,11 @@ class Source:
         _refuse_long(prompt)
         try:
             seen(self.folder).refuse(prompt)
-            bare = untextured(prompt)
+            read = [plainly(prompt), plainly(untextured(prompt))]
         except ValueError as error:
             raise BadInput(str(error)) from error
-        _refuse_long(bare)
+        for text in read:
+            _refuse_long(text)
 
     def shelf(self) -> Shelf:
         """The embeddings that are here of what this prior's text encoder would say."""

@@ -35,11 +35,12 @@ from dreamlift.phrases import phrase
 from dreamlift.render.trace import Traced
 from dreamlift.toybox.captions import picture_graph
 from dreamlift.toybox.drawable import drawable, possible
+from dreamlift.toybox.meaning import BUILT, shows_held
 from dreamlift.toybox.mesh import mesh, names
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.scenes import ToyScene, toy_scene
 from dreamlift.toybox.truth import grid, pictured, points, write_grid
-from dreamlift.words import COLOURS, PATTERNS, RELATIONS, SIZES, held
+from dreamlift.words import COLOURS, PATTERNS, RELATIONS, SIZES
 
 World: TypeAlias = Literal["taught", "whole"]
 
@@ -101,13 +102,10 @@ class Dataset:
         seed = rng.randrange(1 << 30)
         scene = toy_scene(graph, seed)
         made = self._seen(scene, rng)
-        held_out = any(
-            held(graph.things[k.subject].noun, graph.things[k.object].noun) for k in graph.links
-        )
         about = {
             "graph": asdict(graph),
             "seed": seed,
-            "held_out": held_out,
+            "held_out": shows_held(graph),
             **{kind: name for kind, name in FILES.items() if kind in self.outputs},
         }
         parts: Sequence[Surface] = ()
@@ -175,8 +173,12 @@ def scene_of(rng: random.Random) -> Graph:
             first, second = _thing(rng, tuple(TOYS)), _thing(rng, tuple(TOYS))
             if relation == "on stilts":
                 second = Thing("stilts", second.colour)
+            elif "stilts" in (first.noun, second.noun):
+                continue
+            if relation in BUILT:  # who is built of another has its colours
+                first = Thing(first.noun, size=first.size)
             graph = Graph((first, second), (Link(relation, 0, 1),))
-            if not held(first.noun, second.noun) and possible(graph):
+            if possible(graph) and not shows_held(graph):
                 return graph
 
 

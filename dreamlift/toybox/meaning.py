@@ -14,6 +14,7 @@ from dreamlift.toybox.roles import (
     wearers,
     worn,
 )
+from dreamlift.words import held
 
 BUILT = ("in the shape of", "made of")
 """Two things that are one body."""
@@ -97,3 +98,9 @@ def _with(a: str, b: str) -> tuple[str, bool]:
     if a in TABLES:
         return "on top of", True
     return "next to", False
+
+
+def shows_held(graph: Graph) -> bool:
+    """Whether a held-out composition is said, or built: a chest with a tree has it in a chest."""
+    links = [*graph.links, *meant(graph).links]
+    return any(held(graph.things[k.subject].noun, graph.things[k.object].noun) for k in links)

@@ -11,7 +11,7 @@ from dreamlift.grammar import Graph, Link, Thing
 from dreamlift.toybox import captions
 from dreamlift.toybox.captions import SOLIDS
 from dreamlift.toybox.drawable import possible
-from dreamlift.toybox.meaning import BUILT, meant
+from dreamlift.toybox.meaning import BUILT, shows_held
 from dreamlift.toybox.roles import (
     BODIES,
     HANDY,
@@ -26,7 +26,7 @@ from dreamlift.toybox.roles import (
     wearers,
     worn,
 )
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN, held
+from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN
 
 FIRST = 0.3
 """The share of scenes of the first world."""
@@ -54,14 +54,8 @@ def wide_graph(rng: random.Random) -> Graph:
     while True:
         a, b = pair(relation, rng)
         graph = sized(a, relation, b, rng)
-        if a != b and not held(a, b) and possible(graph) and not _shows_held(graph):
+        if a != b and possible(graph) and not shows_held(graph):
             return graph
-
-
-def _shows_held(graph: Graph) -> bool:
-    """Whether it is built as a held-out composition: a chest with a tree has a tree in a chest."""
-    link = meant(graph).links[0]
-    return held(graph.things[link.subject].noun, graph.things[link.object].noun)
 
 
 def sized(a: str, relation: str, b: str, rng: random.Random) -> Graph:
