@@ -67,7 +67,13 @@ def sketch_of(path: Path, *, proximal: float = 0.3) -> Sketch:
     Raises BadInput where it cannot be read or has no inside.
     """
     up = "y" if path.suffix.lower() in (".glb", ".gltf", ".obj") else "z"
-    sketch = Sketch.of(fitted(read_mesh(path, up=up), radius=RADIUS), proximal=proximal)
+    parts = read_mesh(path, up=up)
+    if not all(bool(part.vertices.isfinite().all()) for part in parts):
+        raise BadInput(f"{path} has corners that are NaN or infinite. Export it again.")
+    try:
+        sketch = Sketch.of(fitted(parts, radius=RADIUS), proximal=proximal)
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be a sketch. {error}") from error
     if not bool(sketch.inside.any()):
         raise BadInput(
             f"{path} encloses nothing, so that it says of no place whether it is inside. Give a "

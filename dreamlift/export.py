@@ -34,6 +34,7 @@ from dreamlift.geometry.mesh import Surface
 from dreamlift.geometry.pieces import pieces
 from dreamlift.geometry.placement import bounds
 from dreamlift.geometry.volume import Volume
+from dreamlift.io.atomic import atomic
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import save_png
 from dreamlift.io.mesh_files import mesh_files, write_mesh
@@ -143,8 +144,9 @@ class Asset:
             raise no_gaussians(form)
         if form in copies:
             refuse_existing([path], replace=replace)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(copies[form], path)
+            if not (path.exists() and path.samefile(copies[form])):
+                with atomic(path) as file:
+                    shutil.copyfile(copies[form], file)
         elif form in SPLATS:
             refuse_existing([path], replace=replace)
             write_splats(path, read_splats(self.splats))
@@ -269,7 +271,7 @@ def bring_out(scene: Exportable, finish: Finish) -> tuple[tuple[Surface, ...], R
         scene = PliableMesh(textured(*scene.cut(), scene.albedo, finish))
     if isinstance(scene, Mesh | PliableMesh):
         parts = scene.surfaces() if isinstance(scene, Mesh) else (scene.surface(),)
-        parts = tuple(_part_on_cpu(part) for part in parts)
+        parts = _parts_on_cpu(parts)
         if not all(bool(part.vertices.isfinite().all()) for part in parts):
             raise DegenerateError("degenerate object: vertices are NaN or infinite.")
         found = sum(pieces(part.vertices, part.faces) for part in parts)
@@ -326,7 +328,7 @@ def stage(parts: Sequence[Surface]) -> Mesh:
 
 def _show(scene: Mesh | Cloud, path: Path, finish: Finish) -> None:
     """The turntable or the contact sheet."""
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         save_png(path, sheet(scene, finish.size))
     else:
         save_mp4(path, film(scene, finish.frames, finish.size))
@@ -347,23 +349,28 @@ def _on_cpu(cloud: Cloud) -> Cloud:
     )
 
 
-def _part_on_cpu(part: Surface) -> Surface:
-    def moved(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.detach().cpu()
+def _parts_on_cpu(parts: Sequence[Surface]) -> tuple[Surface, ...]:
+    """What several parts show stays one tensor, and is written once."""
+    at_hand: dict[int, Tensor] = {}
 
-    material = changed(
-        part.material, gloss=moved(part.material.gloss), bumps=moved(part.material.bumps)
-    )
-    return changed(
-        part,
-        vertices=part.vertices.detach().cpu(),
-        faces=part.faces.cpu(),
-        colors=moved(part.colors),
-        normals=moved(part.normals),
-        uv=moved(part.uv),
-        texture=moved(part.texture),
-        material=material,
-    )
+    def moved(x: Tensor | None) -> Tensor | None:
+        return None if x is None else at_hand.setdefault(id(x), x.detach().cpu())
+
+    def part_moved(part: Surface) -> Surface:
+        material = part.material
+        material = changed(material, gloss=moved(material.gloss), bumps=moved(material.bumps))
+        return changed(
+            part,
+            vertices=part.vertices.detach().cpu(),
+            faces=part.faces.cpu(),
+            colors=moved(part.colors),
+            normals=moved(part.normals),
+            uv=moved(part.uv),
+            texture=moved(part.texture),
+            material=material,
+        )
+
+    return tuple(part_moved(part) for part in parts)
 
 
 def check_same(parts: Sequence[Surface], again: Sequence[Surface]) -> None:

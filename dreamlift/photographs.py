@@ -84,6 +84,7 @@ def few(album: Album, views: int) -> Album:
     taken = [0]
     while len(taken) < views:
         away = torch.cdist(place, place[taken]).amin(-1)
+        away[taken] = -1.0  # several may stand at one place
         taken.append(int(away.argmax()))
     names = {learned[i].name for i in taken}
     kept = [photo for photo in album.photos if photo.held_out or photo.name in names]

@@ -134,5 +134,8 @@ def test_the_views_kept_stand_farthest_apart_and_held_out_ones_stay() -> None:
         photos.append(Photo(name, Path(name), pose, lens, held_out=name == "held"))
     album = Album(Path("x"), photos, upright=False)
     assert [p.name for p in few(album, 3).photos] == ["a", "c", "d", "held"]
+    at_one = [replace(p, camera_to_world=photos[0].camera_to_world) for p in photos]
+    near = Album(Path("x"), at_one, upright=False)
+    assert len(few(near, 4).photos) == 5, "several at one place are several"
     with pytest.raises(BadInput, match="must be 3 to 5, all that x leaves; 6 were asked for"):
         few(album, 6)

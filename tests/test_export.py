@@ -296,8 +296,26 @@ def test_an_asset_is_saved_elsewhere(made: Asset, tmp_path: Path):
     with pytest.raises(BadInput, match="exists; nothing was changed"):
         made.save(tmp_path / "deep/x.glb")
     made.save(tmp_path / "deep/x.glb", replace=True)
+    before = made.glb.read_bytes()
+    assert made.save(made.glb, replace=True).read_bytes() == before, "itself"
     with pytest.raises(BadInput, match="save as .glb"):
         made.save(tmp_path / "x.docx")
+
+
+def test_a_picture_of_many_parts_is_written_once(tmp_path: Path):
+    texture = torch.rand(64, 64, 3, generator=rng(3))
+    uv = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    face = Surface(torch.eye(3), torch.tensor([[0, 1, 2]]), uv=uv, texture=texture, name="p")
+    parts = [replace(face, vertices=torch.eye(3) + k, name=f"p{k}") for k in range(8)]
+    subject.write(Mesh(parts), tmp_path / "many.glb")
+    subject.write(Mesh(parts[:1]), tmp_path / "one.glb")
+    many, one = ((tmp_path / f"{name}.glb").stat().st_size for name in ("many", "one"))
+    assert many < 1.5 * one
+
+
+def test_a_sheet_may_be_called_in_capitals(made: Asset, tmp_path: Path):
+    subject.write(Mesh(made.parts()), tmp_path / "s.PNG", finish=replace(QUICK, size=32))
+    assert load_image(tmp_path / "s.PNG").shape[-1] == 3
 
 
 def test_texels_lie_where_their_coordinates_say():

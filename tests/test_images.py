@@ -166,6 +166,15 @@ def test_a_film_has_its_frames_in_a_format_browsers_play(tmp_path: Path):
     assert (tmp_path / "a.mp4").read_bytes().find(b"moov") < 100  # the index comes first
 
 
+def test_a_film_is_the_same_on_any_number_of_cores_and_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The encoder notes its threads in the film; a folder may be called like a protocol."""
+    monkeypatch.chdir(tmp_path)
+    save_mp4(Path("run-12:30/a.mp4"), [torch.full((256, 256, 3), k / 4) for k in range(3)])
+    assert b" threads=1 lookahead_threads=1 " in Path("run-12:30/a.mp4").read_bytes()
+
+
 def test_films_that_cannot_be_made_leave_nothing(tmp_path: Path):
     for frames, said in [([torch.zeros(3, 4, 3)], "even"), ([], "one frame")]:
         with pytest.raises(ValueError, match=said):

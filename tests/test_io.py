@@ -88,6 +88,15 @@ def test_parts_come_back_with_names_and_colours(tmp_path: Path):
             torch.testing.assert_close(part.colors, other.colors, atol=1e-6, rtol=0)
 
 
+def test_an_obj_keeps_far_places_apart_and_names_in_their_line(tmp_path: Path):
+    far = torch.tensor([[123456.0, 0, 0], [123456.125, 0, 0], [123456, 1, 0], [9, 9, 9]])
+    part = Surface(far, torch.tensor([[0, 1, 2]]), name="frosch\nv 9 9 9 \u86d9")
+    write_obj(tmp_path / "a.obj", [part])
+    (again,) = read_mesh(tmp_path / "a.obj")
+    assert again.name == "frosch v 9 9 9 \u86d9"
+    torch.testing.assert_close(again.vertices[again.faces[0]], far[:3], atol=0, rtol=0)
+
+
 def test_several_parts_come_back_from_obj(tmp_path: Path):
     parts = [wedge("one"), textured(), replace(textured(), name="three")]
     path = tmp_path / "a.obj"

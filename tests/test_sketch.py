@@ -107,6 +107,11 @@ def test_what_is_no_closed_mesh_is_refused_before_any_work(tmp_path: Path) -> No
     write_mesh(tmp_path / "flat.obj", [flat])
     with pytest.raises(BadInput, match="encloses nothing"):
         sketch_of(tmp_path / "flat.obj")
+    for corner, said in (("nan 0 0", "NaN or infinite"), ("1e39 0 0", "NaN or infinite"),
+                         ("1 1 1", "single point")):  # fmt: skip
+        (tmp_path / "b.obj").write_text(f"v {corner}\nv 1 1 1\nv 1 1 1\nf 1 2 3\n")
+        with pytest.raises(BadInput, match=rf"b.obj .*{said}"):
+            sketch_of(tmp_path / "b.obj")
     for name, said in (("none.glb", "does not exist"), ("a.png", "no mesh file")):
         with pytest.raises(BadInput, match=said):
             request(LatentNeRF("a cone", sketch=str(tmp_path / name)))

@@ -43,16 +43,17 @@ def write_obj(path: Path, parts: Sequence[Surface]) -> None:
             save_png(picture, part.texture)
             materials.append(f"map_Kd {picture.name}\n")
     with atomic(path.with_suffix(".mtl")) as file:
-        file.write_text("".join(materials))
+        file.write_text("".join(materials), encoding="utf-8")
     with atomic(path) as file:
-        file.write_text("\n".join(_lines(path, parts)) + "\n")
+        file.write_text("\n".join(_lines(path, parts)) + "\n", encoding="utf-8")
 
 
 def _lines(path: Path, parts: Sequence[Surface]) -> Iterator[str]:
     yield f"# dreamlift: +y up, facing +z\nmtllib {path.stem}.mtl"
     vertex, corner = 1, 1  # OBJ counts from one, over all parts; positions and uv apart
     for i, part in enumerate(parts):
-        yield f"o {part.name or f'part {i}'}\nusemtl material{i}"
+        name = " ".join(part.name.split()) or f"part {i}"
+        yield f"o {name}\nusemtl material{i}"
         points = to_y_up(part.vertices)
         if part.colors is not None:
             points = torch.cat([points, part.colors], -1)
@@ -73,4 +74,7 @@ def _lines(path: Path, parts: Sequence[Surface]) -> Iterator[str]:
 
 
 def _rows(key: str, values: Float[Tensor, "n k"]) -> str:
-    return "\n".join(f"{key} " + " ".join(f"{x:.6g}" for x in row) for row in values.tolist())
+    digits = 9 if key == "v" else 6  # a place keeps all that single precision has
+    return "\n".join(
+        f"{key} " + " ".join(f"{x:.{digits}g}" for x in row) for row in values.tolist()
+    )

@@ -18,9 +18,11 @@ def save_mp4(path: Path, frames: Iterable[Float[Tensor, "h w 3"]], *, fps: int =
     import av
 
     with atomic(path) as file:
-        with av.open(str(file), "w", options={"movflags": "+faststart"}) as container:
+        # The absolute path: to FFmpeg, what stands before a colon is a protocol.
+        with av.open(str(file.absolute()), "w", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
             stream.pix_fmt = "yuv420p"
+            stream.codec_context.thread_count = 1  # the same bytes, however many cores there are
             count = 0
             for frame in frames:
                 h, w, _ = frame.shape
