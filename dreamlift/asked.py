@@ -136,12 +136,28 @@ def kept(run: Run, numbers: dict[str, Any], known: type[Recipe]) -> dict[str, An
 
 
 def keep(recipe: object, run: Run) -> None:
-    """Keep the picture, or what is made of the sketch, in the run's folder."""
-    if isinstance(recipe, LatentNeRF) and recipe.sketch and not (run.path / SKETCH).exists():
-        with atomic(run.path / SKETCH) as file:
-            sketch_of(Path(recipe.sketch), proximal=recipe.proximal).keep(file)
+    """Keep the picture, or what is made of the sketch, in the run's folder.
+
+    Raises BadInput where the sketch is there, and no longer what the run keeps of it.
+    """
+    if isinstance(recipe, LatentNeRF) and recipe.sketch:
+        _keep_sketch(recipe, run.path / SKETCH)
     if isinstance(recipe, Zero123) and not (run.path / PICTURE).exists():
         save_cutout(run.path / PICTURE, read_cutout(Path(recipe.picture)))
+
+
+def _keep_sketch(recipe: LatentNeRF, place: Path) -> None:
+    drawn = Path(recipe.sketch)
+    if not place.exists():
+        with atomic(place) as file:
+            sketch_of(drawn, proximal=recipe.proximal).keep(file)
+    elif drawn.exists():
+        if not sketch_of(drawn, proximal=recipe.proximal).like(Sketch.kept(place)):
+            raise BadInput(
+                f"{drawn} is not the sketch that the run was started with: it has changed since. "
+                "Give the command again with another --out, or move the file away to go on with "
+                "what the run keeps of it."
+            )
 
 
 def hand_on(run: Run, pilot: Run) -> None:

@@ -127,6 +127,10 @@ def test_a_run_keeps_its_sketch(tmp_path: Path) -> None:
         recipe.guide(run)
     keep(recipe, run)
     wanted = sketch_of(path, proximal=0.1)
+    keep(recipe, run)
+    write_mesh(path, [replace(slab(), vertices=slab().vertices * torch.tensor([1, 1, 2]))])
+    with pytest.raises(BadInput, match=r"slab.ply is not the sketch .* with another --out"):
+        keep(recipe, run)
     path.unlink()
     keep(recipe, run)
     kept = recipe.guide(run)

@@ -66,6 +66,13 @@ class Sketch:
         weight = -(-distance.square() / (2 * proximal**2)).expm1()
         return Sketch(points, distance < 0, weight)
 
+    def like(self, other: "Sketch") -> bool:
+        """Whether both say the same, but for a thousandth of the places and rounding."""
+        if len(self.points) != len(other.points):
+            return False
+        turned = float((self.inside != other.inside).float().mean())
+        return turned < 1e-3 and torch.allclose(self.weight, other.weight, atol=0.01)
+
     def keep(self, path: Path) -> None:
         """Write it, for `kept`."""
         save_file({"points": self.points, "inside": self.inside, "weight": self.weight}, path)
