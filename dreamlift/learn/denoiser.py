@@ -77,7 +77,7 @@ class Recipe:
         return "text-to-image" if self.world == "first" else "whole"
 
 
-WHOLE = Recipe(steps=10_200, half=2400 / 10_200, world="whole", begin=SHIPPED)
+WHOLE = Recipe(steps=14_200, half=2400 / 14_200, adam=10_200 / 14_200, world="whole", begin=SHIPPED)
 """The whole toybox, begun with the first world."""
 
 
