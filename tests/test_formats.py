@@ -204,6 +204,18 @@ def test_a_stranger_reads_our_usdz(tmp_path: Path) -> None:
     torch.testing.assert_close(outputs["roughness"][1][..., 1:], patch.material.gloss, **close)
 
 
+def test_a_colour_multiplies_the_picture_in_usdz(tmp_path: Path) -> None:
+    usd = pytest.importorskip("pxr.Usd", reason="usd-core is not installed")
+    from pxr import UsdShade
+
+    red = torch.tensor([0.8, 0.2, 0.1])
+    write_mesh(tmp_path / "a.usdz", [replace(glossy(), colors=red.expand(4, 3))])
+    opened = usd.Stage.Open(str(tmp_path / "a.usdz"))
+    shaders = [UsdShade.Shader(p) for p in opened.Traverse() if p.GetName() == "base"]
+    scale = torch.tensor(list(shaders[0].GetInput("scale").Get()))
+    torch.testing.assert_close(scale[:3], to_linear(red))
+
+
 def test_without_usd_core_usdz_is_refused_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,12 +124,11 @@ def _material(stage: Any, place: str, part: Surface, folder: Path, shown: dict[i
 
     of = part.material
     if part.texture is not None:
-        connect(
-            "diffuseColor",
-            kinds.Color3f,
-            picture("base", part.texture, part.texture, "sRGB"),
-            "rgb",
-        )
+        base = picture("base", part.texture, part.texture, "sRGB")
+        if part.colors is not None:  # they multiply; the format has one factor for all corners
+            tint = to_linear(part.colors).mean(0).tolist()
+            base.CreateInput("scale", kinds.Float4).Set((*tint, 1.0))
+        connect("diffuseColor", kinds.Color3f, base, "rgb")
     elif part.colors is not None:
         colors: Any = UsdShade.Shader.Define(stage, f"{where}/colors")
         colors.CreateIdAttr("UsdPrimvarReader_float3")
