@@ -22,6 +22,7 @@ from dreamlift.io.gltf import write_glb
 from dreamlift.io.gltf_read import read_gltf
 from dreamlift.io.meshes import read_mesh
 from dreamlift.io.obj import obj_files, write_obj
+from dreamlift.io.place import refuse_unwritable
 
 
 def wedge(name: str = "wedge") -> Surface:
@@ -297,6 +298,16 @@ def triangles(indices: list[int], mode: int) -> Tensor:
     from dreamlift.io.gltf_read import _triangles
 
     return _triangles(torch.tensor(indices), mode)
+
+
+def test_a_name_that_no_disk_can_hold_is_refused_before_any_work(tmp_path: Path):
+    """While it is written, a file has a name that is longer by five."""
+    refuse_unwritable(tmp_path / f"{'a' * 246}.glb")
+    for letters in (247, 252, 300):
+        with pytest.raises(BadInput, match="name too long"):
+            refuse_unwritable(tmp_path / "new" / f"{'a' * letters}.glb")
+    with atomic(tmp_path / f"{'a' * 246}.glb") as file:
+        file.write_text("it can be written")
 
 
 def test_strips_and_fans_become_triangles():

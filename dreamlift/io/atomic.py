@@ -14,7 +14,7 @@ def atomic(path: Path) -> Generator[Path]:
     or the new one. The temporary name is fixed: what a kill leaves behind, the next writer reuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    temporary = unfinished(path)
     try:
         yield temporary
     except BaseException:
@@ -23,6 +23,11 @@ def atomic(path: Path) -> Generator[Path]:
     _flush(temporary)
     os.replace(temporary, path)
     _flush(path.parent)
+
+
+def unfinished(path: Path) -> Path:
+    """Where a file is while it is being written."""
+    return path.with_name(f".{path.stem}.tmp{path.suffix}")
 
 
 def _flush(path: Path) -> None:
