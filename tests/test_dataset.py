@@ -25,7 +25,7 @@ from dreamlift.toybox.dataset import Dataset, meant, scene_of
 from dreamlift.toybox.lists import category
 from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import NOUNS
+from dreamlift.words import NOUNS, held
 
 SMALL = Dataset(seed=2, views=3, size=48, grid=12, points=300)
 SAID = ("a frog on stilts", "a small red cube on top of a blue ball")
