@@ -179,11 +179,9 @@ def _developed(photo: Photo, downscale: int) -> tuple[Tensor, Tensor, Tensor]:
         alpha = picture[..., 3:]
     believed = torch.ones_like(alpha)
     if photo.mask is not None:
-        mask = load_image(photo.mask)[..., :1]
-        if mask.shape[:2] != picture.shape[:2]:
+        believed = _white(load_image(photo.mask))
+        if believed.shape != alpha.shape:
             raise BadInput(f"{photo.mask} has another size than {photo.path}, whose mask it is.")
-        white = 0.5 if float(mask.max()) > 1.5 / 255 else 0.0  # in a mask of 0 and 1, 1 is white
-        believed = (mask > white).float()
     flat, known = straighten(torch.cat([rgb * alpha, alpha, believed], -1), photo.lens)
     flat, known = shrink(flat, downscale), shrink(known, downscale)
     sure = (known > 0.999) & (flat[..., 4:] > 0.999)
@@ -195,6 +193,16 @@ def _developed(photo: Photo, downscale: int) -> tuple[Tensor, Tensor, Tensor]:
             "photograph counts. Turn it over, or leave the photograph out."
         )
     return flat[..., :3], flat[..., 3:4].clamp(0, 1), sure.float()
+
+
+def _white(mask: Tensor) -> Tensor:
+    """1 where a mask is white. What is transparent in it is not; a cut-out of one colour says all
+    by what is transparent; in a mask of the numbers 0 and 1, 1 is white."""
+    grey = mask[..., :1]
+    if mask.shape[-1] == 4:
+        alpha = mask[..., 3:]
+        grey = alpha if bool((grey == grey[:1, :1]).all()) else grey * alpha
+    return (grey > (0.5 if float(grey.max()) > 1.5 / 255 else 0.0)).float()
 
 
 def placed(posed: Posed, placement: Float[Tensor, "4 4"]) -> Posed:

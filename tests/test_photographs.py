@@ -205,6 +205,21 @@ def test_a_mask_hides_pixels(tmp_path: Path) -> None:
     assert torch.equal(values[:, 0, 0, :3], posed.images[1, rows, columns])
 
 
+@pytest.mark.parametrize("color", [0.0, 1.0, None])
+def test_what_is_transparent_in_a_mask_is_hidden(tmp_path: Path, color: float | None) -> None:
+    said = nerf(some())
+    said["frames"][1]["mask_path"] = "mask.png"
+    mask = torch.ones(H, W, 1)
+    mask[:, 5:9] = 0
+    grey = torch.ones(H, W, 3) if color is None else torch.full((H, W, 3), color)
+    if color is None:  # black and white besides
+        grey[:4] = 0
+    pictures(write(tmp_path, said))
+    save_png(tmp_path / "mask.png", torch.cat([grey, mask], -1))
+    seen = mask if color is not None else mask * grey[..., :1]
+    assert torch.equal(develop(read_album(tmp_path)).known[1], seen)
+
+
 def test_the_data_s_own_split_is_kept(tmp_path: Path) -> None:
     said = nerf(some())
     for split, which in {"train": [0, 1, 2], "val": [3], "test": [3]}.items():
