@@ -16,7 +16,7 @@ from torch import Tensor
 from dreamlift.geometry.mesh import Surface
 from dreamlift.io.images import decode
 from dreamlift.io.mtl import Paint, libraries, located, named, read_paints, rows
-from dreamlift.io.polygons import Floats, Ints, made, meshed, shades
+from dreamlift.io.polygons import Floats, Ints, made, meshed, near, shades
 
 KINDS = ("v", "vt", "vn")
 
@@ -134,7 +134,7 @@ def _values(text: _Text) -> _Values:
     v = _table("v", text.values["v"], least=3, most=6)
     colors = np.where(np.isnan(v[:, 3:]).any(1, keepdims=True), np.nan, v[:, 3:])
     return _Values(
-        points=v[:, :3],
+        points=near(v[:, :3]),
         colors=None if np.isnan(colors).all() else shades(colors),
         uv=np.nan_to_num(_table("vt", text.values["vt"], least=1, most=2)),
         normals=_table("vn", text.values["vn"], least=3, most=3),

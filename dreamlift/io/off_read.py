@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dreamlift.geometry.mesh import Surface
-from dreamlift.io.polygons import Floats, Ints, made, meshed, shades
+from dreamlift.io.polygons import Floats, Ints, made, meshed, near, shades
 
 Lines: TypeAlias = list[list[str]]
 
@@ -37,13 +37,14 @@ def read_off(path: Path) -> Surface:
     colors = shades(table[:, 3 + 3 * turned :][:, :3]) if colored else None
     owner = np.repeat(np.arange(len(counts)), counts)
     by_face = colors is None and face_colors is not None
-    first, triangles = meshed(table[:, :3], at, counts, *([owner] if by_face else []))
+    points = near(table[:, :3])
+    first, triangles = meshed(points, at, counts, *([owner] if by_face else []))
     if colors is not None:
         colors = colors[at[first]]
     elif face_colors is not None:
         colors = face_colors[owner[first]]
     normals = table[at[first], 3:6] if turned else None
-    return made(path.name, table[at[first], :3], triangles, colors=colors, normals=normals)
+    return made(path.name, points[at[first]], triangles, colors=colors, normals=normals)
 
 
 def _table(lines: Lines, width: int, colored: bool) -> Floats:

@@ -13,7 +13,7 @@ from dreamlift.geometry.mesh import Surface
 from dreamlift.io.images import decode
 from dreamlift.io.mtl import file_name, located
 from dreamlift.io.ply_tables import Table, pictures, tables
-from dreamlift.io.polygons import Floats, Ints, made, meshed, shades
+from dreamlift.io.polygons import Floats, Ints, made, meshed, near, shades
 
 COLORS = (
     ("red", "green", "blue"),
@@ -56,6 +56,7 @@ def read_ply(path: Path) -> Surface:
     elif by_face is not None:
         by_face = np.concatenate([by_face, np.ones((len(strips), 3))])
         apart = [owner]
+    points = near(points)
     first, faces = meshed(points, at, counts, *apart)
     v = at[first]
     uv = colors = None

@@ -5,6 +5,7 @@ each, `at` (c) which vertex each corner is. What is wrong is raised as ValueErro
 file's name.
 """
 
+import logging
 from typing import TypeAlias
 
 import numpy as np
@@ -17,8 +18,27 @@ from dreamlift.geometry.mesh import Surface
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
+log = logging.getLogger("dreamlift")
+
+FAR = 1e4
+"""Of the size of an object: how far from the origin single precision holds its shape."""
 MOST = 5000
 """Corners of a polygon that is cut by its ears, which takes seconds for so many."""
+
+
+def near(points: Floats) -> Floats:
+    """Places (n 3) of a file, moved to the origin where they lie so far from it, as places on maps
+    do, that single precision would bend their shape by some 1/2000 of its size."""
+    known = points[np.isfinite(points).all(1)]
+    if not len(known) or (known == known.astype(np.float32)).all():
+        return points
+    low, high = known.min(0), known.max(0)
+    middle = np.round((low + high) / 2)
+    if not np.abs(middle).max() > FAR * (high - low).max() > 0:
+        return points
+    x, y, z = (-int(value) for value in middle)
+    log.warning("It lies far from the origin, and is moved by (%d, %d, %d).", x, y, z)
+    return points - middle
 
 
 def meshed(points: Floats, at: Ints, counts: Ints, *apart: Ints) -> tuple[Ints, Ints]:
