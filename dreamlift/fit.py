@@ -288,6 +288,12 @@ def _resume(at: Standing, guards: Sequence[Guard]) -> None:
 
 def made(scene: Made, run: Run) -> Made:
     """A scene as the finished stage in `run` left it. Raises BadInput where it is not finished."""
+    scene.load_state_dict(finished(run))
+    return scene
+
+
+def finished(run: Run) -> dict[str, Any]:
+    """The state of the scene that the finished stage in `run` left. Raises BadInput as `made`."""
     state = run.load()
     if state is None or state["step"] < state["steps"]:
         which = f"its stage {run.stage!r}" if run.stage else "its steps"
@@ -297,8 +303,7 @@ def made(scene: Made, run: Run) -> Made:
         raise BadInput(
             f"{run.path} has {done} {which}. Finish it first: dreamlift resume {run.path}"
         )
-    scene.load_state_dict(cast("dict[str, Any]", state["scene"]))
-    return scene
+    return cast("dict[str, Any]", state["scene"])
 
 
 def _advice(run: Run) -> str:

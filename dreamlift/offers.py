@@ -155,5 +155,5 @@ def check_number(name: str, *parts: float) -> None:
             raise BadInput(f"The {name} must be {levels}; {said} was asked for.")
     elif not all(least <= part <= most for part in parts):
         raise BadInput(f"The {name} must be {least} to {most}; {said} was asked for.")
-    if name == "lr" and not all(parts):
-        raise BadInput(f"The lr must be above 0; {said} was asked for.")
+    if name in ("lr", "t_until") and not all(parts):
+        raise BadInput(f"The {name} must be above 0; {said} was asked for.")

@@ -1,5 +1,6 @@
 """What is borrowed from others beside whole pipelines: CLIP to compare with, and LoRA files."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dreamlift.priors.aligner import clip_aligner
 from dreamlift.priors.latent import stable_diffusion
 from dreamlift.priors.loras import merge_lora
 from dreamlift.priors.sdxl import sdxl
-from dreamlift.priors.source import source_of
+from dreamlift.priors.source import Source, source_of
 
 pytestmark = pytest.mark.weights
 
@@ -111,6 +112,28 @@ def test_a_lora_changes_a_prior_as_it_changes_the_pipeline(tmp_path: Path, kind:
     assert not torch.allclose(full, before, atol=1e-2) and not torch.equal(full, after)
     assert not torch.allclose(after, before, atol=1e-2)
     assert not any(p.requires_grad for p in ours.network.parameters())
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_embeddings_that_are_kept_go_with_a_lora(
+    tmp_path: Path, text: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine without the text encoder, which the LoRA may have changed elsewhere."""
+    monkeypatch.setenv("DREAMLIFT_CACHE", str(tmp_path / "cache"))
+    theirs = tiny_pipelines.stable_diffusion(tmp_path / "prior")
+    file = tmp_path / "style.safetensors"
+    names = ["unet", *(["text_encoder"] if text else [])]
+    save_file(lora({name: getattr(theirs, name) for name in names}, False), file)
+
+    def source() -> Source:
+        named = source_of(f"{tmp_path / 'prior'}+{file}", "cpu")
+        return replace(named, dtype="float32")
+
+    source().reader().read(["a frog"])
+    told = source().load("cpu").embed(Prompt("a frog"))["tokens"]
+    shutil.rmtree(tmp_path / "prior" / "text_encoder")
+    source().refuse_unread(["a frog"])
+    assert torch.equal(source().load("cpu").embed(Prompt("a frog"))["tokens"], told)
 
 
 def test_a_file_that_is_no_lora_or_anothers_is_refused(tmp_path: Path) -> None:

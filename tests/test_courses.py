@@ -47,7 +47,7 @@ def follows(kind: times.Times, *progress: float) -> list[float]:
 def check_falling() -> None:
     """DreamGaussian's 980, 980, 500, 20; HiFA's root; SDI's line."""
     assert follows(courses.DREAM_GAUSSIAN, 0, 0.01, 0.5, 0.99, 1.0) == pytest.approx(
-        [0.98, 0.98, 0.5, 0.02, 0.02]
+        [980 / 999, 980 / 999, 0.5, 20 / 999, 20 / 999]
     )
     assert follows(courses.HIFA, 0, 0.25, 0.49, 1.0) == pytest.approx([0.98, 0.64, 0.504, 0.3])
     assert follows(courses.SDI, 0, 0.25, 1.0) == pytest.approx([0.98, 0.785, 0.2])

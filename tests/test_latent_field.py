@@ -1,20 +1,23 @@
 """A field of latents as a scene, and Latent-NeRF's true latent path on a tiny Stable Diffusion."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_pipelines
 import torch
 from conftest import rng
 from torch import Tensor
 
 from dreamlift.cameras import orbit
 from dreamlift.convert.finish import Finish
-from dreamlift.distil.latents import latents, on_white_latents
+from dreamlift.distil.latents import latents, on_white_latents, refuse_other_latents
 from dreamlift.errors import BadInput
 from dreamlift.export import bring_out
 from dreamlift.lights import Light
 from dreamlift.prior import Prior
+from dreamlift.priors.latent import stable_diffusion
 from dreamlift.recipes.latent_nerf import LATENT, LatentNeRF
 from dreamlift.render.grid import vertices
 from dreamlift.render.volume import march_grid, sample_rays
@@ -174,3 +177,18 @@ def test_other_latents_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tiny.prior, "encode", wide)
     with pytest.raises(BadInput, match="16 channels. Choose sd15 or sd21"):
         LatentNeRF("a frog", steps=1).run(Run(tmp_path / "run"), tiny.prior)
+
+
+@pytest.mark.weights
+def test_latents_of_another_autoencoder_are_refused(tmp_path: Path) -> None:
+    tiny_pipelines.stable_diffusion(tmp_path / "sd")
+    tiny_pipelines.stable_diffusion(tmp_path / "xl")
+    refuse_other_latents(
+        stable_diffusion(tmp_path / "sd", dtype=torch.float32), torch.device("cpu")
+    )
+    config = tmp_path / "xl" / "vae" / "config.json"  # four channels too, of other colours
+    config.write_text(json.dumps({**json.loads(config.read_text()), "scaling_factor": 0.13025}))
+    with pytest.raises(BadInput, match=r"another, of 0\.13025\. Choose sd15"):
+        refuse_other_latents(
+            stable_diffusion(tmp_path / "xl", dtype=torch.float32), torch.device("cpu")
+        )

@@ -171,7 +171,7 @@ def test_the_paper_s_t_falls_to_its_ends_in_four_fifths_of_the_steps() -> None:
 @pytest.mark.parametrize(
     ("numbers", "said"),
     [({"batch": 6}, "multiple of 4; 6"), ({"batch": 1}, "Say --batch 4"),
-     ({"rescale": 1.5}, "0 to 1; 1.5"), ({"t_until": 0.0}, "above 0")],
+     ({"rescale": 1.5}, "0 to 1; 1.5")],
 )  # fmt: skip
 def test_numbers_that_make_no_sense_are_refused(numbers: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):

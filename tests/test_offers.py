@@ -10,8 +10,10 @@ import pytest
 from dreamlift.errors import BadInput
 from dreamlift.offers import RECIPES, check_numbers, explain, kind, name_of, recipe_of
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.csd import CSD
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.recipes.fantasia3d import Fantasia3D
+from dreamlift.recipes.mvdream import MVDream
 
 NAMES: tuple[Name, ...] = get_args(Name)
 
@@ -73,6 +75,12 @@ def test_a_number_out_of_its_limits_is_told_both(changed: dict[str, object], sai
     with pytest.raises(BadInput) as caught:
         check_numbers(replace(DreamFusion("a cone"), **changed))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", [CSD("a cone", t_until=0.0), MVDream("a cone", t_until=0.0)])
+def test_t_moves_in_some_of_the_steps(recipe: CSD | MVDream) -> None:
+    with pytest.raises(BadInput, match="The t_until must be above 0; 0 was asked for"):
+        check_numbers(recipe)
 
 
 def test_every_range_of_noise_levels_is_looked_at() -> None:

@@ -19,6 +19,7 @@ from dreamlift.recipes.dreamgaussian import DreamGaussian
 from dreamlift.recipes.fantasia3d import Fantasia3D
 from dreamlift.recipes.gaussiandreamer import GaussianDreamer
 from dreamlift.recipes.hifa import HiFA
+from dreamlift.recipes.luciddreamer import LucidDreamer
 from dreamlift.recipes.magic3d import Magic3D
 from dreamlift.recipes.nfsd import NFSD
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
@@ -44,8 +45,9 @@ PAPERS: dict[Any, dict[str, Any]] = {
                       "resolution": 256, "size": 512, "fine_size": 512, "init": "blob"},
     DreamGaussian: {"steps": 500, "texture_steps": 50, "scale": 100.0, "count": 5000,
                     "push": 0.01, "t_range": WIDE, "t_texture": (0.05, 0.2), "batch": 1},
-    GaussianDreamer: {"steps": 1200, "batch": 4, "scale": 100.0, "size": 1024, "t_most": 0.98,
+    GaussianDreamer: {"steps": 1200, "batch": 4, "scale": 101.0, "size": 1024, "t_most": 0.98,
                       "t_change": 500 / 1200, "push": 2e-4},
+    LucidDreamer: {"steps": 5000, "batch": 4, "t_most": 0.98, "push": 7.5e-4, "entropy": 0.0},
     TextMesh: FUSED | {"batch": 4},
     CSD: {"steps": 10_000, "t_start": WIDE, "t_end": LATE, "t_until": 0.5},
     NFSD: {"scale": 7.5, "t_start": WIDE, "t_end": WIDE},

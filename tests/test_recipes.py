@@ -15,7 +15,7 @@ from dreamlift.export import bring_out
 from dreamlift.grammar import parse
 from dreamlift.offers import Recipe, recipe_of
 from dreamlift.priors.oracle import Oracle
-from dreamlift.recipes import Name, dreamgaussian
+from dreamlift.recipes import Name, dreamgaussian, textmesh
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
 from dreamlift.run import Run
 from dreamlift.scene import Shot
@@ -60,6 +60,24 @@ def test_a_recipe_ends_with_a_scene_that_its_folder_gives_back(name: Name, tmp_p
         assert torch.equal(value, again.state_dict()[key]), key
     [part], _ = bring_out(again, FINISH)
     assert len(part.faces) > 20
+
+
+@pytest.mark.seconds
+@pytest.mark.parametrize("name", ["dreamgaussian", "textmesh"])
+def test_a_mesh_is_cut_once(name: Name, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine would cut it otherwise."""
+    recipe, run = short(name), Run(tmp_path)
+    scene = recipe.run(run, oracle())
+
+    def cut(*_: Any) -> None:
+        raise AssertionError("cut again")
+
+    monkeypatch.setattr(textmesh, "mesh_of", cut)
+    monkeypatch.setattr(dreamgaussian.DreamGaussian, "mesh", cut)
+    (tmp_path / "texture" / "checkpoint.safetensors").unlink()
+    for again in (recipe.run(run, oracle()), recipe.made(run), recipe.run(run, oracle())):
+        for key, value in scene.state_dict().items():
+            assert torch.equal(value, again.state_dict()[key]), key
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 """Pictures made anew, and textures that follow them, against the oracle."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix, cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.priors.oracle import Oracle
+from dreamlift.priors.told import shown
 from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.scenes.pliable import PliableMesh
@@ -52,6 +54,24 @@ def test_a_picture_made_anew_is_the_priors_from_much_noise_and_its_own_from_none
     assert (much.wanted - true).abs().mean() < 0.1 * (own - true).abs().mean()
     assert (little.wanted - own).abs().mean() < 0.2 * (own - true).abs().mean()
     assert torch.equal(much.wanted, anew(grey, score(), shot, 0.9, steps=8, seed=3).wanted)
+
+
+class Told(Oracle):
+    """It is told what the scene shows, as a depth network is."""
+
+    def condition(self, mix: Any, shot: Shot) -> Any:
+        self.last = shown(shot)
+        return super().condition(mix, shot)
+
+
+def test_a_prior_is_told_what_the_mesh_shows() -> None:
+    grey, shot = ball((0.5, 0.5, 0.5)), four_sides(32, "cpu")
+    prior = Told(TRUTH.render, std=0.05, size=32)
+    told = cfg(prior, Sentence(prior, "y"), Sentence(prior, ""), 1.0)
+    sides = anew(grey, told, shot, 0.5, steps=2, seed=3)
+    assert torch.equal(prior.last.color, grey.render(shot).color.detach())
+    assert torch.equal(sides.wanted, anew(grey, score(), shot, 0.5, steps=2, seed=3).wanted)
+    assert sides.shot.seen is None
 
 
 @pytest.mark.parametrize("photometric", [3.0, 0.0])

@@ -13,13 +13,19 @@ import torch
 from conftest import rng
 from test_scores import some_shot
 
+from dreamlift.cameras import orbit
 from dreamlift.cli import main
 from dreamlift.errors import BadInput
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.io.images import save_png
+from dreamlift.prior import Prompt, View
 from dreamlift.priors import thrift
+from dreamlift.priors.imagedream import imagedream
+from dreamlift.priors.pix2pix import instruct_pix2pix
 from dreamlift.priors.source import Source, source_of
 from dreamlift.priors.thrift import GIB, Alive, Needs, Ways, bytes_of, needs, planned, spare
+from dreamlift.priors.zero123 import zero123
+from dreamlift.scene import Shot
 
 QUICK = (
     "--steps 3 --size 16 --samples 24 --init blob --device cpu --finish.resolution 32 "
@@ -215,3 +221,27 @@ def test_a_plan_says_where_the_memory_goes() -> None:
     said = str(Needs(2 * GIB, GIB / 2, GIB, 3 * GIB, 3.5 * GIB))
     assert said.startswith("8.0 GiB (network 2.0, autoencoder 0.5, asking it 1.0, ")
     assert str(Ways()) == "nothing saved"
+
+
+@pytest.mark.parametrize("family", ["pix2pix", "zero123", "imagedream"])
+def test_pictures_reach_an_autoencoder_that_is_elsewhere(family: str, tmp_path: Path) -> None:
+    """Offloaded, a prior is loaded on the CPU and its autoencoder moved; `meta` for a GPU."""
+    cameras = orbit(torch.tensor([20.0]), torch.tensor([10.0]), size=16)
+    picture = torch.rand(16, 16, 3, generator=rng(0))
+    seen = (View(picture, torch.ones(16, 16, 1), cameras),)
+    match family:
+        case "pix2pix":
+            tiny_others.pix2pix(tmp_path)
+            prior, seen = instruct_pix2pix(tmp_path, picture, dtype=torch.float32), ()
+        case "imagedream":
+            tiny_others.imagedream(tmp_path)
+            prior, seen = imagedream(tmp_path, picture, dtype=torch.float32), ()
+        case _:
+            tiny_pipelines.zero123(tmp_path)
+            prior = zero123(tmp_path, dtype=torch.float32)
+    spare(prior, "meta", Ways(offload=True))
+    said = prior.embed(Prompt("a hat", seen))
+    assert said["latent" if family == "zero123" else "beside"].device.type == "meta"
+    if family == "zero123":
+        null, shot = prior.embed(Prompt("")), Shot(cameras.to("meta"))
+        assert prior.condition([(null, torch.ones(1, device="meta"))], shot)["tokens"].is_meta

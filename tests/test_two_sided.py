@@ -12,6 +12,7 @@ from dreamlift.diffusion import Cosine
 from dreamlift.guidance import dds, pds
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.scores import Mix, cfg
+from dreamlift.guidance.times import Uniform
 from dreamlift.schedules import Flow, Table, scaled_linear
 from dreamlift.step import Step
 
@@ -105,6 +106,18 @@ def check_fixed_point() -> None:
     way = 0.254323 / 0.5 * (mean(0.9) - mean(0.3))
     found = guide.gradient(original + way, original, t, noise, some_shot(0))
     close(found, torch.zeros_like(found), 1e-6)
+
+
+def test_no_t_makes_an_edit_infinite() -> None:
+    """At the ends of a schedule psi or chi is 0 / 0."""
+    for schedule in (Cosine(), Flow(), exact_table()):
+        prior = oracle(0.7, schedule)
+        for t in (0.0, 1 / 999, 2 / 999, 1.0):
+            guide = pds.PDS(plain(prior, 0.9), plain(prior, 0.3), Uniform(t, t))
+            z = torch.zeros_like(draw(1)[0]).requires_grad_()
+            loss = guide(z, torch.ones_like(z), some_shot(0), Step(0, 1, rng(2)))
+            (found,) = torch.autograd.grad(loss, z)
+            assert bool(found.isfinite().all()), (schedule, t)
 
 
 def check_shared_noise() -> None:

@@ -63,12 +63,12 @@ def shown(
         here = slice(start, start + CHUNK // len(depths))
         at = points[here, None] + depths[:, None] * inward[here, None]
         at = at.reshape(-1, 3).to(volume.bounds)
-        density = volume.density(at).reshape(-1, len(depths)).double()
+        density = volume.density(at).reshape(-1, len(depths)).cpu().double()
         # Where all is thin, the surface's own surroundings decide.
         optical = step * density + 1e-6
         behind = (-(optical.cumsum(-1) - optical)).exp()
         weight = behind * (1 - (-optical).exp())
         weight = (weight / weight.sum(-1, keepdim=True))[..., None]
-        albedo = volume.albedo(at).reshape(-1, len(depths), 3)
-        colors.append((weight * albedo).sum(1).float().cpu())
+        albedo = volume.albedo(at).reshape(-1, len(depths), 3).cpu()
+        colors.append((weight * albedo).sum(1).float())
     return torch.cat(colors).clamp(0, 1)

@@ -12,11 +12,15 @@ from dreamlift.guidance import Guidance
 from dreamlift.guidance.regularizers import entropy
 from dreamlift.guidance.sketch import Sketch
 from dreamlift.prior import Latents, Prior
+from dreamlift.priors.latent import Latent
 from dreamlift.render.volume import RayIntegrals
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.latent import LatentField, from_rgb, to_rgb
 from dreamlift.step import Step, exponential, linear
+
+SCALE = 0.18215
+"""Of the latents of Stable Diffusion 1 and 2, for which the colours of scenes/latent.py hold."""
 
 
 def plain(scene: Field | LatentField) -> Field:
@@ -82,7 +86,7 @@ def field_stage(
 
 
 def refuse_other_latents(prior: Prior, device: torch.device) -> None:
-    """BadInput for a prior whose latents are not four channels."""
+    """BadInput for a prior whose latents are not the four of Stable Diffusion 1 and 2."""
     with torch.no_grad():
         grey = torch.full((1, prior.size, prior.size, 3), 0.5, device=device)
         channels = prior.encode(grey).shape[1] if isinstance(prior, Latents) else 3
@@ -90,4 +94,10 @@ def refuse_other_latents(prior: Prior, device: torch.device) -> None:
         raise BadInput(
             f"Latent-NeRF's colours are four latents of Stable Diffusion 1 or 2; this prior's z "
             f"has {channels} channels. Choose sd15 or sd21, or another recipe."
+        )
+    if isinstance(prior, Latent) and abs(prior.vae.scale - SCALE) > 1e-4:
+        raise BadInput(
+            f"Latent-NeRF's colours are latents of Stable Diffusion 1 or 2, of scale {SCALE}; this "
+            f"prior's autoencoder is another, of {prior.vae.scale:g}. Choose sd15 or sd21, or "
+            "another recipe."
         )

@@ -1,7 +1,7 @@
 """Textures of finished shapes that follow a guidance, and pictures that were made anew."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -37,10 +37,12 @@ def anew(mesh: PliableMesh, score: Score, shot: Shot, t: float, *, steps: int, s
     """The mesh's pictures, noised to the level `t` and denoised in `steps` steps (SDEdit)."""
     prior, rng = score.prior, torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        z = prior.encode(mesh.render(shot).before(shot))
+        view = mesh.render(shot)
+        here = replace(shot, seen=view.detached())
+        z = prior.encode(view.before(shot))
         noise = torch.randn(z.shape, generator=rng).to(z)
         at = prior.schedule.snap(torch.full((len(z),), t, device=z.device))
-        again = Reconstruct(score, steps).target(z, at, noise, shot)
+        again = Reconstruct(score, steps).target(z, at, noise, here)
         return Sides(shot, prior.decode(again).clamp(0, 1))
 
 

@@ -27,8 +27,8 @@ def falling(
     return Annealed((start, start), (end, end), by, limits=limits)
 
 
-DREAM_GAUSSIAN = falling(1.0, 0.0, limits=(0.02, 0.98))
-"""t = clip(1 - i / N, .02, .98), to an entry of its table (DreamGaussian, arXiv:2309.16653)."""
+DREAM_GAUSSIAN = falling(1.0, 0.0, limits=(20 / 999, 980 / 999))
+"""t = 1 - i / N, clipped to entries 20 and 980 of its table (DreamGaussian, arXiv:2309.16653)."""
 
 HIFA = falling(0.98, 0.3, by="sqrt")
 """t = .98 - .68 sqrt(i / N): HiFA (arXiv:2305.18766), with its code's ends."""

@@ -82,4 +82,5 @@ class PDS:
     ) -> Float[Tensor, ""]:
         """`original`: what z was before it was edited; encoded, in the same shot."""
         t = draw(self.times, self.target.prior, z, step)
+        t = t.clamp((self.stride + 1) * ENTRY, 1 - ENTRY)  # beyond them psi or chi is not finite
         return inject(z, self.gradient(z, original, t, fresh_noise(z, step), shot))

@@ -109,7 +109,7 @@ def imagedream(
                 "likeness": torch.zeros(patches + 1, seen["hidden_size"]),
                 "beside": torch.zeros(vae.channels, cells, cells),
             }
-        latents = vae.encode(x[None].to(device), size)[0]
+        latents = vae.encode(x[None], size)[0]
         return {"likeness": look(eye, x, plus=True), "beside": latents}
 
     tells = Sentences(load_clip_words(folder, dtype), pictured=pictured, sight=sight)

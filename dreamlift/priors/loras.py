@@ -8,6 +8,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
+from dreamlift.errors import BadInput
 from dreamlift.priors.encoders import ClipWords
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.sdxl import TwoTowers
@@ -23,14 +24,19 @@ def merge_lora(prior: Latent, file: Path, weight: float = 1.0) -> None:
         StableDiffusionLoraLoaderMixin,
         StableDiffusionXLLoraLoaderMixin,
     )
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     raw = load_file(file)
     if not any("lora" in key for key in raw):
         raise ValueError(f"{file} holds no LoRA: none of its {len(raw)} tensors is named so.")
-    networks = _networks(prior)
-    wide = len(networks) == 3
+    if not isinstance(prior.network, UNet2DConditionModel):
+        raise ValueError("A LoRA can change Stable Diffusion 1.x, 2.x and XL, not this model.")
+    wide = prior.network.config["addition_embed_type"] == "text_time"
     mixin: Any = StableDiffusionXLLoraLoaderMixin if wide else StableDiffusionLoraLoaderMixin
     state, alphas = mixin.lora_state_dict(dict(raw), unet_config=prior.network.config)[:2]
+    networks: list[tuple[Any, str]] = [(prior.network, "unet")]
+    if any(key.startswith("text_encoder") for key in state):
+        networks += _encoders(prior)
     for network, prefix in networks:
         if not any(key.startswith(f"{prefix}.") for key in state):
             continue
@@ -45,16 +51,23 @@ def merge_lora(prior: Latent, file: Path, weight: float = 1.0) -> None:
         _merge(network, weight)
 
 
-def _networks(prior: Latent) -> list[tuple[Any, str]]:
-    """A prior's networks and what a LoRA's keys begin with. Raises ValueError for other kinds."""
-    unet: tuple[Any, str] = prior.network, "unet"
-    match changeable(prior.tells):
+def _encoders(prior: Latent) -> list[tuple[Any, str]]:
+    """A prior's text encoders and what a LoRA's keys for them begin with; none where they are not
+    here: the embeddings that then speak for them were made by the changed ones.
+
+    Raises ValueError for other kinds.
+    """
+    try:
+        encoder = changeable(prior.tells)
+    except BadInput:
+        return []
+    match encoder:
         case ClipWords(encoder=encoder):
-            return [unet, (encoder, "text_encoder")]
+            return [(encoder, "text_encoder")]
         case TwoTowers(towers=((_, first), (_, second))):
-            return [unet, (first, "text_encoder"), (second, "text_encoder_2")]
+            return [(first, "text_encoder"), (second, "text_encoder_2")]
         case _:
-            raise ValueError("A LoRA can change Stable Diffusion 1.x, 2.x and XL, not this model.")
+            raise ValueError("This LoRA changes a text encoder that this model does not have.")
 
 
 def _merge(network: Any, weight: float) -> None:

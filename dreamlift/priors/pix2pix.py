@@ -46,7 +46,7 @@ def instruct_pix2pix(
         x = picture_of(prompt, picture)
         if x is None:
             return {"beside": torch.zeros(vae.channels, cells, cells)}
-        return {"beside": vae.picture(x[None].to(device), size)[0]}
+        return {"beside": vae.picture(x[None], size)[0]}
 
     tells = Sentences(load_clip_words(folder, dtype), pictured=pictured)
     return Latent(unet, AskUNet(), vae, tells, schedule, prediction, size=size)

@@ -53,7 +53,9 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
     """The fastest dtype in which a frozen network keeps its range: bfloat16 where it is native."""
     device = torch.device(device)
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if device.type == "cpu" and native_bf16() else torch.float32
 
 

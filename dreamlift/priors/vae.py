@@ -38,11 +38,11 @@ class VAE:
     ) -> Float[Tensor, "b c y x"]:
         """Latents of pictures (sRGB in [0, 1]) at a side of `size` pixels, without scale and shift.
 
-        A sample of the posterior with noise from `rng`, or its mode; differentiable.
+        On the autoencoder's device, wherever the pictures are. A sample of the posterior with noise
+        from `rng`, or its mode; differentiable.
         """
-        posterior = self.network.encode(
-            2 * resize(x.permute(0, 3, 1, 2).float(), size) - 1, return_dict=False
-        )[0]
+        x = x.permute(0, 3, 1, 2).to(next(self.network.parameters()).device, torch.float32)
+        posterior = self.network.encode(2 * resize(x, size) - 1, return_dict=False)[0]
         if rng is None:
             return posterior.mode()
         noise = torch.randn(posterior.mean.shape, generator=rng, device=rng.device)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class Turned:
             }
         view = prompt.views[0]
         picture = (view.image + 1 - view.alpha)[None]
-        latent = self.vae.picture(picture.to(device), self.size)[0]
+        latent = self.vae.picture(picture, self.size)[0]
         pixels = clip_pixels(picture.cpu(), self.eye.config.image_size)
         seen = self.eye(pixels.to(self.eye.dtype)).image_embeds[0].to(device).float()
         place = places(view.camera)[0].to(device)
@@ -73,11 +74,12 @@ class Turned:
         """The token of each picture and of the turn to each camera, and the picture's latents."""
         to = places(shot.cameras)
         tokens: list[Tensor] = []
+        weight, bias = (p.to(to) for p in self.projection.parameters())
         for said, w in mix:
             turn = pose(said["place"].to(to), to, self.fourth)
             seen = said["seen"].to(to).expand(len(to), -1)
             share = w.to(to)[:, None] * said["named"].to(to)  # null: zeros, not their projection
-            tokens.append(share * self.projection(torch.cat([seen, turn], -1)))
+            tokens.append(share * F.linear(torch.cat([seen, turn], -1), weight, bias))
         return {"tokens": torch.stack(tokens).sum(0)[:, None], "beside": weighted(mix, "latent")}
 
 

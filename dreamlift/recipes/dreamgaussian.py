@@ -26,7 +26,8 @@ import torch
 from dreamlift.convert.finish import DRAFT
 from dreamlift.convert.gaussians_to_mesh import of_gaussians
 from dreamlift.distil.clouds import cloud_stage, growth
-from dreamlift.fit import Observer, Stage, Terms, fit, made
+from dreamlift.distil.kept import kept, mesh_in
+from dreamlift.fit import Observer, Stage, Terms, finished, fit
 from dreamlift.geometry.clouds import in_ball
 from dreamlift.guidance.courses import falling
 from dreamlift.guidance.prompts import Sentence, about
@@ -42,7 +43,7 @@ from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.step import Step
 from dreamlift.views import Views
 
-CLOUD, TEXTURE = "cloud", "texture"
+CLOUD, MESH, TEXTURE = "cloud", "mesh", "texture"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class DreamGaussian:
 
     def made(self, run: Run) -> PliableMesh:
         """The textured mesh of a finished run."""
-        return made(self.mesh(made(self.cloud(), run / CLOUD)), run / TEXTURE)
+        return mesh_in(finished(run / TEXTURE))
 
     def run(
         self,
@@ -136,7 +137,7 @@ class DreamGaussian:
         stage = cloud_stage(cloud, shots, prior, sds, self.steps, self.entropy, seed=self.seed)
         fit(stage, run / CLOUD, observers)
 
-        mesh = self.mesh(cloud).to(device)
+        mesh = kept(run / MESH, lambda: self.mesh(cloud)).to(device)
         score = cfg(prior, y, null, self.scale_texture, clamp=1.0)
         refined = Reconstruct(score, self.denoising, falling(*reversed(self.t_texture)))
 

@@ -7,7 +7,7 @@
 
                     paper                                       here, for the embedded prior
     points          Shap-E or a motion model; grown, coloured   a short run of dreamfusion; grown
-    CFG scale       100                                         `scale`, clean sample clamped
+    CFG scale       101 (its code's 100 is of one more)         `scale`, clean sample clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98), U(.02, .55) from 500 of 1,200  U(.02, `t_most`), then the same
     cameras         around, elevation -10 to 60                 views.Views
@@ -80,7 +80,7 @@ class GaussianDreamer:
 
     def paper(self) -> "GaussianDreamer":
         """The paper's numbers; for large priors."""
-        more = replace(self, steps=1200, batch=4, scale=100.0, size=1024, push=2e-4, entropy=0.0)
+        more = replace(self, steps=1200, batch=4, scale=101.0, size=1024, push=2e-4, entropy=0.0)
         return replace(more, t_most=0.98, t_change=5 / 12)
 
     def points(self) -> DreamFusion:

@@ -67,7 +67,8 @@ class LucidDreamer:
 
     def paper(self) -> "LucidDreamer":
         """The paper's numbers; for large priors."""
-        return replace(self, steps=5000, batch=4, t_most=0.98, count=100_000, size=512)
+        more = replace(self, steps=5000, batch=4, t_most=0.98, count=100_000, size=512)
+        return replace(more, push=7.5e-4, entropy=0.0)
 
     def scene(self) -> Cloud:
         """The cloud before the first step."""

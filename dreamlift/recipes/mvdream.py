@@ -89,8 +89,6 @@ class MVDream:
             )
         if self.rescale > 1:
             raise BadInput(f"The rescale is a share, 0 to 1; {self.rescale:g} was asked for.")
-        if self.t_until == 0:
-            raise BadInput("The t_until must be above 0: t is annealed in that share of the steps.")
 
     def full(self) -> "MVDream":
         """More steps."""

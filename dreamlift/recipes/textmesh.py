@@ -24,9 +24,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from dreamlift.distil.kept import kept, mesh_in
 from dreamlift.distil.surfaces import mesh_of, sdf_stage
 from dreamlift.distil.textures import anew, four_sides, texture_stage
-from dreamlift.fit import Observer, fit, made
+from dreamlift.fit import Observer, finished, fit
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
@@ -38,7 +39,7 @@ from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.sdf import SDF
 from dreamlift.views import Views
 
-FIELD, TEXTURE = "field", "texture"
+FIELD, MESH, TEXTURE = "field", "mesh", "texture"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class TextMesh:
 
     def made(self, run: Run) -> PliableMesh:
         """The textured mesh of a finished run."""
-        return made(mesh_of(made(self.scene(), run / FIELD)), run / TEXTURE)
+        return mesh_in(finished(run / TEXTURE))
 
     def run(
         self,
@@ -127,7 +128,7 @@ class TextMesh:
         )
         fit(stage, run / FIELD, observers)
 
-        mesh = mesh_of(scene).to(device)
+        mesh = kept(run / MESH, lambda: mesh_of(scene)).to(device)
         score = cfg(prior, y, null, self.scale_texture, clamp=1.0)
         sides = four_sides(prior.size, device)
         stage = texture_stage(
