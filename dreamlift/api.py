@@ -134,6 +134,7 @@ def request(
     """
     finish = finish or Finish()
     asked.refuse_mistyped(recipe, pilot, parts)
+    asked.refuse_kinds(finish=(finish, Finish), remedies=(remedies, bool), device=(device, str))
     check_numbers(recipe)
     asked.check_files(recipe)
     check_finish(finish)
@@ -192,6 +193,8 @@ def carry_on(run: Run, observers: Sequence[Observer] | None = None) -> Asset:
 def _work(run: Run, observers: Sequence[Observer]) -> Asset:
     """Optimise, bring out, report."""
     request = Request.of(run)
+    check_numbers(request.recipe)
+    check_finish(request.finish)
     asked.refuse_changed(request.recipe, run)
     _compare_versions(run)
     memory.keep()
@@ -334,6 +337,7 @@ def watching(
 
     Raises BadInput for a recipe that asks no diffusion prior.
     """
+    asked.refuse_kinds(previews=(previews, int))
     observers = standard() if observers is None else observers
     if previews == 0:
         return observers

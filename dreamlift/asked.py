@@ -52,6 +52,13 @@ def refuse_mistyped(recipe: Recipe, pilot: int, parts: int) -> None:
         raise BadInput(f"{name_of(recipe)} cannot be made: {error}.") from error
 
 
+def refuse_kinds(**given: tuple[object, type]) -> None:
+    """BadInput for a keyword whose value is not of its type."""
+    for name, (value, kind) in given.items():
+        if type(value) is not kind:
+            raise BadInput(f"`{name}` takes a {kind.__name__}; {value!r} was given.")
+
+
 def check_files(recipe: object) -> None:
     """Raise BadInput for a file that is not there, or says nothing."""
     if isinstance(recipe, LatentNeRF) and recipe.sketch:

@@ -6,13 +6,17 @@ Each imports what it needs when it runs. cli.py has `generate`, `reconstruct` an
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import tyro
 
 from dreamlift.errors import BadInput
 from dreamlift.recipes import Method
 from dreamlift.reconstruct import NAME as RECONSTRUCT
+
+if TYPE_CHECKING:
+    from dreamlift.convert.finish import Finish
+    from dreamlift.export import Format
 
 Folder: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 File: TypeAlias = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
@@ -149,13 +153,24 @@ class Export:
             of_run.size if self.size is None else self.size,
         )
         suffix = suffix_of(self.format)
-        name = f"export-{finish.resolution}-{finish.faces}{suffix}"
-        out = self.out or self.run_folder / (f"splats{suffix}" if self.format in SPLATS else name)
+        name = "splats" if self.format in SPLATS else _named(finish, of_run, self.format)
+        out = self.out or self.run_folder / f"{name}{suffix}"
         if self.out is not None and out.suffix.lower() != suffix:
             raise BadInput(f"{out.name} is no {suffix} file. Say --format too, or rename it.")
         again = reconstruct.export_again if photographs else export_again
         print(again(self.run_folder, out, finish, self.format))
         return 0
+
+
+def _named(finish: "Finish", of_run: "Finish", form: "Format") -> str:
+    """What an export is called that was given no name: by the numbers that make it another."""
+    name = f"export-{finish.resolution}-{finish.faces}"
+    if finish.texture != of_run.texture:
+        name += f"-texture-{finish.texture}"
+    if finish.smooth != of_run.smooth:
+        name += f"-smooth-{finish.smooth:g}"
+    films = {"png": f"-sheet-{finish.size}", "mp4": f"-film-{finish.frames}-{finish.size}"}
+    return name + films.get(form, "")
 
 
 @dataclass(frozen=True)

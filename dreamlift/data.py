@@ -49,8 +49,8 @@ class Data:
     outputs: Annotated[tuple[Output, ...] | None, tyro.conf.arg(metavar="OUTPUT...")] = None
     """What to write: images, albedo, depth, normal, part, mesh, sdf, points; by default all (of
     meshes all but sdf, which is exact for toys only)."""
-    grid: int = 64
-    """Samples along a side of the SDF grid."""
+    grid: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Samples along a side of the SDF grid; by default 64."""
     points: int = 16384
     """Of the point cloud."""
 
@@ -78,7 +78,7 @@ class Data:
             outputs=OUTPUTS if self.outputs is None else self.outputs,
             world=self.world,
             captions=captions,
-            grid=self.grid,
+            grid=64 if self.grid is None else self.grid,
             points=self.points,
         )
         count = (len(captions) or 16) if self.count is None else self.count
@@ -90,6 +90,8 @@ class Data:
 
         if self.captions or self.captions_file or self.world != "taught":
             raise BadInput("Captions and --world are for toys; --meshes has its captions.jsonl.")
+        if self.grid is not None:
+            raise BadInput("--grid is of the SDF of toys; of --meshes none is made. Leave it out.")
         outputs = MESH_OUTPUTS if self.outputs is None else self.outputs
         dataset = MeshDataset(self.seed, self.views, self.size, outputs, self.points)
         shelf = Shelf(folder)

@@ -99,7 +99,7 @@ def _planned(prior: str, size: str, device: str) -> Finding:
             return Finding(what, "it takes 0.1 GB", "Leave --memory out: it is for other models.")
         plan = planned(source, size, device)
     except BadInput as error:
-        return Finding(what, "no way", str(error).partition(":")[0], good=False)
+        return Finding(what, "no way", str(error).partition(". ")[0], good=False)
     return Finding(what, "; ".join(plan.why), f"--memory {size}")
 
 

@@ -144,6 +144,8 @@ class Asset:
             raise no_gaussians(form)
         if form in copies:
             refuse_existing([path], replace=replace)
+            if form == "glb":
+                _ = self.parts()  # a damaged one is told of, and not passed on
             if not (path.exists() and path.samefile(copies[form])):
                 with atomic(path) as file:
                     shutil.copyfile(copies[form], file)
@@ -170,7 +172,7 @@ def format_of(path: Path, asked: Format | None = None, *, splats: bool) -> Forma
         fitting: list[Format] = [form for form in forms if suffix_of(form) == suffix]
         if not fitting:
             raise BadInput(
-                f"{path.name}: save as .glb, .obj, .stl, .ply, .usdz, .splat, .spz, .mp4 or .png."
+                f"{path}: save as .glb, .obj, .stl, .ply, .usdz, .splat, .spz, .mp4 or .png."
             )
         asked = fitting[-1] if splats else fitting[0]
     elif suffix != suffix_of(asked):

@@ -51,7 +51,8 @@ def _field(flag: str) -> str:
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
-    """What a Literal offers, one that may be None included; nothing of other types."""
+    """What a Literal offers, and None where it may be that; nothing of other types."""
     if get_origin(kind) is Literal:
         return get_args(kind)
-    return next(filter(None, map(_choices, get_args(kind))), ())
+    offered = next(filter(None, map(_choices, get_args(kind))), ())
+    return (*offered, "None") if offered and type(None) in get_args(kind) else offered

@@ -57,6 +57,8 @@ PRESETS = {"draft": (129, 1500), "full": (193, 2000)}
 """Resolution and steps of a field's."""
 HASHED = {"draft": (257, 1500), "full": (513, 3000)}
 """The same of one on a hash grid."""
+GAUSSIANS = 20_000
+"""To begin with, where no other number is asked for."""
 RAYS = {"field": 8192, "hashed": 2048, "gaussians": 8192}
 """Of a step, where no other number is asked for."""
 SIDES = (64, 168)
@@ -106,8 +108,8 @@ class Reconstruct:
     level, any; by default the preset's."""
     rays: Annotated[int | None, Metavar(metavar="INT")] = None
     """Of a step of a field's; by default 8,192, hashed 2,048."""
-    gaussians: int = 20_000
-    """To begin with, where not the data's points say how many."""
+    gaussians: Annotated[int | None, Metavar(metavar="INT")] = None
+    """To begin with, where not the data's points say how many; by default 20,000."""
     begin: Literal["auto", "points", "field", "random"] = "auto"
     """Where Gaussians begin: at the data's points (auto: where they are 1,000 or more), on a coarse
     field (else), or anywhere."""
@@ -161,6 +163,7 @@ class Reconstruct:
             "resolution": self.resolution or resolution,
             "steps": self.steps or (None if self.scene == "gaussians" else steps),
             "rays": self.rays or RAYS[self.scene],
+            "gaussians": self.gaussians or GAUSSIANS,
             "clip_weight": 0.1 if self.clip_weight is None else self.clip_weight,
         }
 
@@ -179,6 +182,12 @@ class Reconstruct:
             raise BadInput(
                 f"--begin {self.begin} is where Gaussians begin, and a grid begins as fog. Leave "
                 "it out, or say --scene gaussians."
+            )
+        if self.scene != "gaussians" and self.gaussians is not None:
+            raise BadInput("--gaussians is of Gaussians. Leave it out, or say --scene gaussians.")
+        if self.scene == "gaussians" and self.rays is not None:
+            raise BadInput(
+                "--rays is of fields; Gaussians are learned from whole photographs. Leave it out."
             )
         if self.scene == "gaussians" and self.preset == "full":
             raise BadInput("--preset full is of fields. For Gaussians say --gaussians and --steps.")
@@ -201,7 +210,7 @@ def work(run: "Run") -> None:
     """Do what is left of a run. Raises BadInput before any work."""
     from dreamlift.io.lock import alone
 
-    if (run.path / REPORT).is_file():
+    if _finished(run):
         return
     with alone(run.path):
         try:
@@ -210,6 +219,18 @@ def work(run: "Run") -> None:
             raise KeyboardInterrupt(
                 f"Interrupted; nothing is lost. Continue with: dreamlift resume {run.path}"
             ) from None
+
+
+def _finished(run: "Run") -> bool:
+    """Whether all is there that the run was to make."""
+    from dreamlift.export import FILES
+
+    try:
+        report = json.loads((run.path / REPORT).read_text())
+    except (OSError, ValueError):
+        return False
+    empty = "degenerate" in report.get("surface", {})
+    return empty or all((run.path / name).is_file() for name in FILES)
 
 
 def _work(run: "Run") -> None:
@@ -259,7 +280,18 @@ def finish_of(run: "Run") -> "Finish":
     """How finely a run's object was brought out."""
     from dreamlift.convert.finish import Finish
 
-    return Finish(min(max(int(run.settings["resolution"]), FINISH[0]), FINISH[1]))
+    return Finish(min(max(int(_setting(run, "resolution")), FINISH[0]), FINISH[1]))
+
+
+def _setting(run: "Run", name: str) -> Any:
+    """Of a run's config.json. Raises BadInput where it is not there."""
+    try:
+        return run.settings[name]
+    except KeyError:
+        raise BadInput(
+            f"{run.path / 'config.json'} does not say the {name}. It was edited, or made by "
+            "another version; bring it back."
+        ) from None
 
 
 def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | None" = None) -> Path:
@@ -272,7 +304,7 @@ def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | No
     run = Run.open(folder)
     check_finish(finish)
     refuse_existing([out], replace=False)
-    scene, resolution = run.settings["scene"], run.settings["resolution"]
+    scene, resolution = _setting(run, "scene"), _setting(run, "resolution")
     if not (run.path / REPORT).is_file():
         raise BadInput(f"{run.path} is not finished. Finish it first: dreamlift resume {run.path}")
     if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):

@@ -185,6 +185,16 @@ def test_an_edited_config_is_refused(words: Path, key: str, value: object, said:
     )
 
 
+def test_an_edited_finish_is_refused_before_a_step(words: Path) -> None:
+    run = start(request(numbers(), prior=words))
+    file = run.path / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"finish": config["finish"] | {"faces": -4}}))
+    with pytest.raises(BadInput, match="The faces must be 100 to 2000000; -4 was asked for"):
+        resume(run.path)
+    assert not (run.path / "metrics.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -256,6 +266,12 @@ def test_a_finished_run_is_brought_out_again_as_asked(words: Path, tmp_path: Pat
     with pytest.raises(BadInput, match=r"mine\.png exists; nothing was changed"):
         export_again(asset.folder, tmp_path / "mine.obj", FINISH)
     assert (tmp_path / "mine.png").read_text() == "mine"
+    with pytest.raises(BadInput, match=r"^\.: save as"):
+        export_again(asset.folder, Path("."), FINISH)
+    asset.glb.write_bytes(b"")
+    with pytest.raises(BadInput, match=r"asset\.glb"):
+        export_again(asset.folder, tmp_path / "empty.glb", FINISH)
+    assert not (tmp_path / "empty.glb").exists()
     with pytest.raises(BadInput, match=r"save as \.glb"):
         export_again(asset.folder, tmp_path / "same.doc", FINISH)
 
@@ -300,10 +316,12 @@ def test_generate_is_lazy_and_public(words: Path, tmp_path: Path) -> None:
 
 
 WRONG = """
+from dreamlift.convert.finish import Finish
 from dreamlift.errors import BadInput
 import dreamlift
 for wrong in ({"recipe": "dreamfuson"}, {"preset": "papr"}, {"prompt": None}, {"steps": "10"},
-              {"steps": 1.5}, {"seed": True}, {"pilot": 2.5}):
+              {"steps": 1.5}, {"seed": True}, {"pilot": 2.5}, {"finish": Finish(24.5)},
+              {"finish": "fine"}, {"remedies": "no"}, {"previews": 2.5}, {"device": None}):
     try:
         dreamlift.generate(**{"prompt": "a red cube", **wrong})
     except BadInput as error:
@@ -324,6 +342,11 @@ def test_what_is_no_number_or_name_is_refused_before_a_folder_is_made(tmp_path: 
         "dreamfusion cannot be made: its steps is 1.5, not int.",
         "dreamfusion cannot be made: its seed is True, not int.",
         "dreamfusion cannot be made: its pilot is 2.5, not int.",
+        "The resolution is a whole number; 24.5 was asked for.",
+        "`finish` takes a Finish; 'fine' was given.",
+        "`remedies` takes a bool; 'no' was given.",
+        "`previews` takes a int; 2.5 was given.",
+        "`device` takes a str; None was given.",
     ]
     assert not (tmp_path / "runs").exists()
 

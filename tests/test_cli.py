@@ -301,6 +301,12 @@ def test_export_writes_one_file_and_replaces_none(dreamlift: Dreamlift) -> None:
     for form in ("stl", "ply"):
         ended = dreamlift("export", "run", "--format", form)
         assert (ended.code, ended.out) == (0, [f"run/export-32-600.{form}"]), ended.err
+    for words, name in ((("--format", "png"), "-sheet-16.png"),  # not where an OBJ's texture goes
+                        (("--texture", "32"), "-texture-32.glb"),
+                        (("--smooth", "0.1"), "-smooth-0.1.glb"),
+                        (("--format", "mp4", "--frames", "3"), "-film-3-16.mp4")):  # fmt: skip
+        ended = dreamlift("export", "run", *words)
+        assert (ended.code, ended.out) == (0, [f"run/export-32-600{name}"]), ended.err
     ended = dreamlift("export", "run", "--format", "splat-ply")
     assert (ended.code, ended.out) == (2, [])
     assert ended.err.startswith("dreamlift: There are no Gaussians in it to be written as splat-")

@@ -82,6 +82,7 @@ REFUSED = {
     "no index": (("--meshes", "meshes"), "meshes/captions.jsonl cannot be read ("),
     "no such folder": (("--meshes", "nowhere"), "nowhere/captions.jsonl cannot be read ("),
     "both": (("--meshes", "meshes", "--captions", "a cube"), "Captions and --world are for toys;"),
+    "grid": (("--meshes", "meshes", "--grid", "32"), "--grid is of the SDF of toys;"),
     "foreign": ((), "out is not empty: it holds thesis.tex. Nothing was changed;"),
 }
 

@@ -3,6 +3,9 @@
 import pytest
 from test_cli import Dreamlift, dreamlift
 
+from dreamlift.commands import Image
+from dreamlift.flags import refuse_choices
+
 __all__ = ["dreamlift"]
 
 MEANT = {
@@ -31,6 +34,11 @@ def test_the_recipes_that_have_a_flag_are_named(dreamlift: Dreamlift) -> None:
         assert (ended.code, ended.err) == (2, f"dreamlift: {said}\n")
     ended = dreamlift("generate", "a cone", "--recipe", "csd", "--no-interpolat")
     assert "Unrecognized" in ended.err, "no recipe has it"
+
+
+def test_what_help_offers_is_taken() -> None:
+    refuse_choices(("a cone", "--optimise", "None"), Image)
+    refuse_choices(("a cone", "--optimise", "sds"), Image)
 
 
 def test_a_flag_without_its_value_is_said_to_be_so(dreamlift: Dreamlift) -> None:

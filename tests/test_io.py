@@ -308,6 +308,9 @@ def test_a_name_that_no_disk_can_hold_is_refused_before_any_work(tmp_path: Path)
             refuse_unwritable(tmp_path / "new" / f"{'a' * letters}.glb")
     with atomic(tmp_path / f"{'a' * 246}.glb") as file:
         file.write_text("it can be written")
+    for folder in (Path("."), Path("/")):
+        with pytest.raises(BadInput, match="is a folder. Name a file."):
+            refuse_unwritable(folder)
 
 
 def test_strips_and_fans_become_triangles():

@@ -9,6 +9,7 @@ import torch
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface, area
 from dreamlift.geometry.texels import sample
+from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import save_png
 from dreamlift.io.meshes import absent, read_mesh
 from dreamlift.io.obj import write_obj
@@ -175,3 +176,19 @@ def test_a_picture_that_is_none_and_a_colour_that_is_none_are_refused(tmp_path: 
 def test_a_material_that_says_no_colour_is_white(tmp_path: Path) -> None:
     (part,) = read(tmp_path, f"mtllib a.mtl\n{SQUARE}usemtl m\nf 1 2 3\n", "newmtl m\nNs 10\n")
     assert shown(part) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_normals_of_any_length_are_directions(tmp_path: Path, scale: float) -> None:
+    """Read as such, and written to a GLB, which must have them of length 1."""
+    turned = f"vn 0 0 {scale}\nvn {0.6 * scale} 0 {0.8 * scale}\nvn 0 0 0\n"
+    (part,) = read(tmp_path, SQUARE + turned + "f 1//1 2//2 3//1 4//3\n")
+    wanted = torch.tensor([[0.0, 0, 1], [0.6, 0, 0.8], [0, 0, 1], [0, 0, 0]])
+    assert part.normals is not None
+    torch.testing.assert_close(part.normals, wanted)
+    long = replace(part, normals=part.normals * torch.tensor([[0.1], [7.0], [1.0], [1.0]]))
+    write_glb(tmp_path / "a.glb", [long])
+    (again,) = read_mesh(tmp_path / "a.glb")
+    assert again.normals is not None
+    wanted[3] = torch.tensor([0.0, 0, 1])  # a file must say one
+    torch.testing.assert_close(again.normals, wanted)

@@ -28,6 +28,7 @@ from dreamlift.scenes.restore import restored
 from dreamlift.step import Step
 
 CAPTION = "a red cube on top of a blue ball"
+FINER = "run/export-40-300-texture-64.glb"
 QUICK = "--steps 160 --resolution 65 --rays 2048 --hold-out 7".split()
 Result = tuple[int, list[str], str]
 
@@ -85,12 +86,16 @@ def test_a_toy_is_rebuilt_from_its_pictures_and_scored_on_others(
     assert again == (0, ["run"], "")
     for words, name in (
         (("--format", "stl"), "run/export-128-20000.stl"),  # of the asset that is there
-        (("--resolution", "40", "--faces", "300", "--texture", "64"), "run/export-40-300.glb"),
+        (("--resolution", "40", "--faces", "300", "--texture", "64"), FINER),
     ):
         assert dreamlift("export", "run", *words)[:2] == (0, [name])
         assert Path(name).stat().st_size > 1000
     code, out, err = dreamlift("export", "run", "--format", "spz")
     assert (code, out) == (2, []) and "There are no Gaussians in it" in err
+    made = Path("run/asset.glb").read_bytes()
+    Path("run/asset.glb").unlink()  # what is lost is made again
+    assert dreamlift("resume", "run")[:2] == (0, ["run"])
+    assert Path("run/asset.glb").read_bytes() == made
     code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *QUICK, "--seed", "1")
     assert code == 2 and "holds a run with other settings: seed is 0 there and 1 asked" in err
 
@@ -222,6 +227,14 @@ def test_minutes_are_measured_once_and_kept_as_steps(
     assert len(lines) == plan["steps"]
 
 
+def test_a_config_that_lacks_a_number_is_told_of(
+    tmp_path: Path, dreamlift: Callable[..., Result]
+) -> None:
+    run = Run.create(tmp_path / "run", {"recipe": "reconstruct", "scene": "field"})
+    code, out, err = dreamlift("export", str(run.path))
+    assert (code, out) == (2, []) and "config.json does not say the resolution. It was" in err
+
+
 BAD = {
     "no folder": (("nowhere",), "nowhere is no folder. Name one that holds posed photographs."),
     "empty": ((".",), ". holds no posed photographs: neither transforms.json nor "),
@@ -247,6 +260,11 @@ BAD = {
     "gaussians": (
         ("TOY", "--gaussians", "1"),
         "The gaussians must be 100 to 10000000; 1 was asked",
+    ),
+    "gaussians of a field": (("TOY", "--gaussians", "300"), "--gaussians is of Gaussians. Leave"),
+    "rays of gaussians": (
+        ("TOY", "--scene", "gaussians", "--rays", "64"),
+        "--rays is of fields; Gaussians are learned from whole photographs. Leave it out.",
     ),
     "all held out": (("TOY", "--hold-out", "1"), "leaves 0 photographs to learn from; at least 3 "),
     "few views": (("TOY", "--views", "2"), "The views must be 3 to 100000; 2 was asked for."),
@@ -276,8 +294,8 @@ def test_a_toy_is_rebuilt_from_few_views_with_the_embedded_clip(
     toy: Path, dreamlift: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dreamlift.evaluate.photos.report", unseen)
-    words = "--steps 30 --resolution 65 --rays 64 --views 6 --clip embedded".split()
-    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", *words)
+    words = "--steps 30 --resolution 65 --views 6 --clip embedded".split()
+    code, out, err = dreamlift("reconstruct", str(toy), "--out", "run", "--rays", "64", *words)
     assert (code, out) == (0, ["run"]), err
     assert "6 photographs of 40x40 pixels, 3 more held out" in err
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]

@@ -44,6 +44,9 @@ def check_finish(finish: Finish) -> None:
     """Raises BadInput for numbers that nothing could be made with."""
     for name, value in asdict(finish).items():
         least, most = LIMITS[name]
+        whole = type(getattr(DRAFT, name)) is int
+        if type(value) is not int and (whole or type(value) is not float):
+            raise BadInput(f"The {name} is a {'whole ' * whole}number; {value!r} was asked for.")
         if not least <= value <= most:
             raise BadInput(f"The {name} must be {least} to {most}; {value} was asked for.")
     if finish.size % 2:

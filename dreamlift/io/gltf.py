@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
@@ -103,6 +104,7 @@ def _attributes(buffer: _Buffer, part: Surface) -> dict[str, int]:
         normals = vertex_normals(part.vertices, part.faces)
     # A vertex without a direction (of degenerate faces only) still needs a unit normal in a file.
     up = normals.new_tensor([0.0, 0.0, 1.0])
+    normals = F.normalize(normals, dim=-1, eps=1e-30)
     normals = torch.where(normals.norm(dim=-1, keepdim=True) > 0.5, normals, up)
     found = {
         "POSITION": buffer.floats(to_y_up(part.vertices), bounds=True),

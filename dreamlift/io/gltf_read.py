@@ -27,6 +27,7 @@ from dreamlift.geometry.srgb import to_srgb
 from dreamlift.io.gltf_document import PACKED, Document
 from dreamlift.io.gltf_nodes import shown
 from dreamlift.io.gltf_paint import Paints
+from dreamlift.io.polygons import far
 
 UNDERSTOOD = {
     "KHR_texture_transform",
@@ -69,7 +70,8 @@ def read_gltf(path: Path) -> tuple[Surface, ...]:
         raise file.invalid(f"{type(error).__name__}: {error}") from error
     if not parts:
         raise file.fail("it holds no triangles.")
-    return parts
+    middle = torch.from_numpy(far(np.concatenate([part.vertices.numpy() for part in parts])))
+    return tuple(replace(part, vertices=(part.vertices - middle).float()) for part in parts)
 
 
 def _check(file: Document) -> None:
@@ -190,12 +192,12 @@ def _triangles(indices: Int[Tensor, " n"], mode: int) -> Int[Tensor, "f 3"]:
 
 
 def _placed(file: Document, part: Surface, matrices: NDArray[np.float64]) -> Surface:
-    """A part of a mesh in the scene, once for each of the matrices k 4 4."""
+    """A part of a mesh in the scene, once for each of the matrices k 4 4; in double precision."""
     linear, offset = torch.from_numpy(matrices[:, :3, :3]), torch.from_numpy(matrices[:, :3, 3])
     points = part.vertices.double()
     turned = torch.stack([points @ turn.T for turn in linear])
-    vertices = (turned + offset[:, None]).float()  # k n 3
-    if not bool(vertices.isfinite().all()):
+    vertices = turned + offset[:, None]  # k n 3
+    if not bool(vertices.float().isfinite().all()):
         raise file.fail("a node's place is NaN or infinity.")
     normals = part.normals
     if normals is not None:  # outward normals go by the inverse, transposed

@@ -9,6 +9,8 @@ from dreamlift.io.atomic import unfinished
 
 def refuse_unwritable(path: Path) -> None:
     """Raise BadInput where a file could not be written. Makes no folder, and leaves no trace."""
+    if not path.name:
+        raise BadInput(f"{path} is a folder. Name a file.")
     there = path.absolute().parent
     try:
         while not there.exists():

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,18 +28,25 @@ MOST = 5000
 
 
 def near(points: Floats) -> Floats:
-    """Places (n 3) of a file, moved to the origin where they lie so far from it, as places on maps
-    do, that single precision would bend their shape by some 1/2000 of its size."""
+    """Places (n 3) of a file, moved to the origin where `far` says so."""
+    return points - far(points)
+
+
+def far(points: Floats) -> Floats:
+    """The middle (3), in whole numbers, of places (n 3) that lie so far from the origin, as places
+    on maps do, that single precision would bend their shape by some 1/2000 of its size; else 0."""
     known = points[np.isfinite(points).all(1)]
-    if not len(known) or (known == known.astype(np.float32)).all():
-        return points
+    with np.errstate(over="ignore"):
+        exact = bool((known == known.astype(np.float32)).all())
+    if exact:
+        return np.zeros(3)
     low, high = known.min(0), known.max(0)
     middle = np.round((low + high) / 2)
     if not np.abs(middle).max() > FAR * (high - low).max() > 0:
-        return points
+        return np.zeros(3)
     x, y, z = (-int(value) for value in middle)
     log.warning("It lies far from the origin, and is moved by (%d, %d, %d).", x, y, z)
-    return points - middle
+    return middle
 
 
 def meshed(points: Floats, at: Ints, counts: Ints, *apart: Ints) -> tuple[Ints, Ints]:
@@ -80,10 +88,15 @@ def made(
         if normals is None:
             mesh = trimesh.Trimesh(vertices, faces, process=False)
             normals = np.asarray(mesh.vertex_normals, np.float64)
-        places, turned = _single(vertices), _single(normals)
+        places, turned = _single(vertices), _unit(_single(normals))
         tints, at = (None if x is None else _single(x) for x in (colors, uv))
     triangles = torch.from_numpy(np.array(faces, np.int64))
     return Surface(places, triangles, tints, turned, at, texture, name)
+
+
+def _unit(normals: Tensor) -> Tensor:
+    """Of length 1, as some files' are not; what has no direction is left without."""
+    return F.normalize(normals.double(), dim=-1, eps=1e-30).to(normals)
 
 
 def _single(values: Floats) -> Tensor:

@@ -142,10 +142,11 @@ class Shelf:
         if wrong := next((why for part in parts if (why := _wrong(part))), ""):
             raise BadInput(f"{entry.file} cannot be read: {wrong}.")
         parts = [_used(part) for part in parts]
-        scale, offset = (1.0, torch.zeros(3)) if entry.placed else _placement(parts)
+        still = 1.0, torch.zeros(3, dtype=torch.float64)
+        scale, offset = still if entry.placed else _placement(parts)
         if not 0 < scale < float("inf"):
             raise BadInput(f"{entry.file} cannot be read: all of it is one point.")
-        moved = [replace(part, vertices=part.vertices * scale + offset) for part in parts]
+        moved = [replace(part, vertices=_moved(part.vertices, scale, offset)) for part in parts]
         x, y, z = offset.tolist()
         return Object(tuple(_named(moved)), scale, (x, y, z))
 
@@ -325,12 +326,19 @@ def _used(part: Surface) -> Surface:
     )
 
 
+def _moved(
+    x: Float[Tensor, "n 3"], scale: float, offset: Float[Tensor, "3"]
+) -> Float[Tensor, "n 3"]:
+    """Far from the origin, the two are large and nearly cancel."""
+    return (x.double() * scale + offset).float()
+
+
 def _placement(parts: Sequence[Surface]) -> tuple[float, Float[Tensor, "3"]]:
-    """Scale and offset that centre the parts' box and fill the ball; an infinite scale for a
-    single point."""
-    low, high = bounds(parts)
+    """Scale and offset, in double precision, that centre the parts' box and fill the ball; an
+    infinite scale for a single point, 0 for what is too large to be measured."""
+    low, high = (corner.double() for corner in bounds(parts))
     centre = (low + high) / 2
-    far = max(float((part.vertices - centre).norm(dim=-1).max()) for part in parts)
+    far = max(float((part.vertices.double() - centre).norm(dim=-1).max()) for part in parts)
     scale = RADIUS / far if far > 0 else float("inf")
     return scale, -centre * scale
 
