@@ -135,7 +135,7 @@ class Export:
     """Side of the turntable's and the contact sheet's pictures, in pixels; by default the run's."""
 
     def run(self) -> int:
-        from dreamlift import reconstruct
+        from dreamlift import reconstructed
         from dreamlift.api import Request, export_again
         from dreamlift.convert.finish import Finish
         from dreamlift.export import SPLATS, suffix_of
@@ -143,7 +143,7 @@ class Export:
 
         run = Run.open(self.run_folder)
         photographs = run.settings.get("recipe") == RECONSTRUCT
-        of_run = reconstruct.finish_of(run) if photographs else Request.of(run).finish
+        of_run = reconstructed.finish_of(run) if photographs else Request.of(run).finish
         finish = Finish(
             of_run.resolution if self.resolution is None else self.resolution,
             of_run.smooth if self.smooth is None else self.smooth,
@@ -157,7 +157,7 @@ class Export:
         out = self.out or self.run_folder / f"{name}{suffix}"
         if self.out is not None and out.suffix.lower() != suffix:
             raise BadInput(f"{out.name} is no {suffix} file. Say --format too, or rename it.")
-        again = reconstruct.export_again if photographs else export_again
+        again = reconstructed.export_again if photographs else export_again
         print(again(self.run_folder, out, finish, self.format))
         return 0
 

@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import tyro
 
 from dreamlift.errors import BadInput
+from dreamlift.reconstructed import REPORT, finish_of, finished
 
 if TYPE_CHECKING:
-    from dreamlift.convert.finish import Finish
     from dreamlift.distil.elsewhere import Elsewhere
-    from dreamlift.export import Format
     from dreamlift.fit import Moment
     from dreamlift.io.album import Album
     from dreamlift.posed import Posed
@@ -39,15 +38,13 @@ if TYPE_CHECKING:
     Recipe: TypeAlias = Field | HashGrid | Splatting
 
 NAME = "reconstruct"
-PLAN, REPORT = "plan.json", "report.json"
+PLAN = "plan.json"
 LIMITS = {
     "downscale": (1, 64), "hold_out": (0, 1000), "minutes": (0, 10_000), "reach": (0, 1000),
     "steps": (1, 1_000_000), "resolution": (65, 513), "rays": (64, 1 << 20), "seed": (0, 1 << 62),
     "gaussians": (100, 10_000_000), "views": (3, 100_000), "clip_weight": (0, 1000),
 }  # fmt: skip
 """The least and the most of what can be asked for."""
-FINISH = (128, 384)
-"""Samples along the grid that the surface is cut from: those of the field, within these."""
 GROWTH = 1.4
 """Times as long as one of its first steps does a step of Gaussians take in the mean: they become
 more, and opaque. A guess: with --minutes a run ends somewhat sooner or later."""
@@ -210,7 +207,7 @@ def work(run: "Run") -> None:
     """Do what is left of a run. Raises BadInput before any work."""
     from dreamlift.io.lock import alone
 
-    if _finished(run):
+    if finished(run):
         return
     with alone(run.path):
         try:
@@ -219,18 +216,6 @@ def work(run: "Run") -> None:
             raise KeyboardInterrupt(
                 f"Interrupted; nothing is lost. Continue with: dreamlift resume {run.path}"
             ) from None
-
-
-def _finished(run: "Run") -> bool:
-    """Whether all is there that the run was to make."""
-    from dreamlift.export import FILES
-
-    try:
-        report = json.loads((run.path / REPORT).read_text())
-    except (OSError, ValueError):
-        return False
-    empty = "degenerate" in report.get("surface", {})
-    return empty or all((run.path / name).is_file() for name in FILES)
 
 
 def _work(run: "Run") -> None:
@@ -274,47 +259,6 @@ def _work(run: "Run") -> None:
         {"steps": recipe.steps, "left_out": [*album.left_out], "data": album.about},
         resolution=finish_of(run).resolution,
     )
-
-
-def finish_of(run: "Run") -> "Finish":
-    """How finely a run's object was brought out."""
-    from dreamlift.convert.finish import Finish
-
-    return Finish(min(max(int(_setting(run, "resolution")), FINISH[0]), FINISH[1]))
-
-
-def _setting(run: "Run", name: str) -> Any:
-    """Of a run's config.json. Raises BadInput where it is not there."""
-    try:
-        return run.settings[name]
-    except KeyError:
-        raise BadInput(
-            f"{run.path / 'config.json'} does not say the {name}. It was edited, or made by "
-            "another version; bring it back."
-        ) from None
-
-
-def export_again(folder: Path, out: Path, finish: "Finish", format: "Format | None" = None) -> Path:
-    """As api.export_again: what was made of photographs, once more, as one file."""
-    from dreamlift.convert.finish import check_finish
-    from dreamlift.export import FILES, Asset, read_again, refuse_existing, write
-    from dreamlift.run import Run
-    from dreamlift.scenes.restore import restored
-
-    run = Run.open(folder)
-    check_finish(finish)
-    refuse_existing([out], replace=False)
-    scene, resolution = _setting(run, "scene"), _setting(run, "resolution")
-    if not (run.path / REPORT).is_file():
-        raise BadInput(f"{run.path} is not finished. Finish it first: dreamlift resume {run.path}")
-    if finish == finish_of(run) and all((run.path / name).exists() for name in FILES):
-        return Asset(run.path).save(out, format=format)
-    stage = run / (str(resolution) if scene == "field" else scene)
-    with read_again(run.path, finished=True):
-        state = stage.load()
-        if state is None:
-            raise BadInput(f"{stage.checkpoint} is missing.")
-    return write(restored(state["scene"]), out, format=format, finish=finish)
 
 
 class _Said:

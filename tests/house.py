@@ -23,7 +23,7 @@ LAYERS = tuple(
         "distil",
         "recipes",
         "cli flags api asked offers commands playground showing pilots data doctor embed within "
-        "reconstruct studio batch evaluate __main__",
+        "reconstruct reconstructed studio batch evaluate __main__",
     )
 )
 """A room imports rooms of layers above it in this list, itself, and its NEIGHBOURS."""
@@ -58,6 +58,8 @@ NEIGHBOURS = {
     ("commands", "doctor"),
     ("commands", "evaluate"),
     ("commands", "reconstruct"),
+    ("commands", "reconstructed"),
+    ("reconstruct", "reconstructed"),
     ("api", "asked"),
     ("asked", "embed"),
     ("asked", "offers"),

@@ -219,18 +219,6 @@ def test_a_mesh_shown_too_often_is_refused(tmp_path: Path, monkeypatch: pytest.M
         draft.read(tmp_path)
 
 
-def test_a_node_far_away_keeps_its_shape(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As photogrammetry places what it has measured; parts stay beside one another."""
-    draft = Draft()
-    places = [500_000.3, 0.0, 4_100_000.7], [500_002.3, 0.0, 4_100_000.7]
-    draft.json["nodes"] = [{"mesh": 0, "translation": place} for place in places]
-    first, second = draft.read(tmp_path)
-    np.testing.assert_allclose(second.vertices - first.vertices, [[2, 0, 0]] * 4, atol=1e-6)
-    edges = first.vertices - first.vertices[:1]
-    np.testing.assert_allclose(edges, SQUARE, atol=1e-6)
-    assert "far from the origin" in caplog.text and first.vertices.abs().max() < 3
-
-
 # -- shapes ---------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.images import save_png
-from dreamlift.learn.meshes import MESH_OUTPUTS, RADIUS, MeshDataset, Shelf
+from dreamlift.learn.meshes import MESH_OUTPUTS, MeshDataset, Shelf
 from dreamlift.toybox.dataset import Dataset
 
 TINY = MeshDataset(seed=4, views=2, size=20, points=200)
@@ -227,20 +227,6 @@ def test_files_that_cannot_be_read_are_refused_by_name_and_reason(
     folder = shelf(tmp_path, {"path": name, "caption": "x"})
     with pytest.raises(BadInput, match=f"{name}.*{said}"):
         folder.load(folder.entries[0])
-
-
-def test_an_object_far_away_is_brought_near_without_being_bent(tmp_path: Path) -> None:
-    """Corners that single precision holds, and whose distance from the middle it would not."""
-    rows = [(1e6, 2e6, 0), (1e6 + 1, 2e6, 0), (1e6, 2e6 + 1, 0), (1e6, 2e6, 1)]
-    text = "".join(f"v {x:.1f} {y:.1f} {z}\n" for x, y, z in rows)
-    (tmp_path / "far.obj").write_text(text + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
-    folder = shelf(tmp_path, {"path": "far.obj", "caption": "x"})
-    (part,) = folder.load(folder.entries[0]).parts
-    edges = torch.cdist(part.vertices, part.vertices)
-    wanted = torch.tensor([1.0, 2**0.5]) * float(edges[edges > 0].min())
-    unlike = (edges[edges > 0][:, None] - wanted).abs().min(1).values
-    assert float(unlike.max()) < 1e-6
-    assert float(part.vertices.norm(dim=-1).max()) == pytest.approx(RADIUS, abs=1e-6)
 
 
 def test_a_line_of_no_area_shows_nothing(tmp_path: Path) -> None:

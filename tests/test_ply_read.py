@@ -185,31 +185,6 @@ def test_off_has_colours_and_normals(tmp_path: Path) -> None:
     assert colors(part) == [[1, 0, 0], [1, 1, 1]]
 
 
-FAR = ("4500000.25 600000.5 0", "4500001.25 600000.5 0", "4500001.25 600001.5 0")
-DOUBLE = "ply\nformat ascii 1.0\nelement vertex 3\n{}element face 1\n{}end_header\n{}\n3 0 1 2\n"
-MAPS = {
-    "a.obj": "".join(f"v {row}\n" for row in FAR) + "f 1 2 3\n",
-    "a.off": "\n".join(["OFF", "3 1 0", *FAR, "3 0 1 2", ""]),
-    "a.ply": DOUBLE.format(AXES.replace("float", "double"), LIST, "\n".join(FAR)),
-}
-
-
-@pytest.mark.parametrize("name", MAPS)
-def test_an_object_on_a_map_keeps_its_shape(
-    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    content = MAPS[name].replace(".25", ".26").replace(".5", ".53")  # in single precision: others
-    (part,) = read(tmp_path, name, content)
-    edges = part.vertices[1:] - part.vertices[:-1]
-    torch.testing.assert_close(edges, torch.eye(3)[:2], rtol=0, atol=1e-6)
-    assert caplog.messages == [
-        "It lies far from the origin, and is moved by (-4500001, -600001, 0)."
-    ]
-    near = content.replace("4500000", "40").replace("4500001", "41").replace("60000", "")
-    (part,) = read(tmp_path, name, near)
-    assert float(part.vertices[0, 0]) == pytest.approx(40.26) and len(caplog.messages) == 1
-
-
 def test_stl_may_have_more_bytes_than_triangles(tmp_path: Path) -> None:
     facet = struct.pack("<12fH", 0, 0, 1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0)
     (part,) = read(tmp_path, "a.stl", b"x".ljust(80) + b"\1\0\0\0" + facet + b"\0" * 40)

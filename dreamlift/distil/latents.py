@@ -12,7 +12,6 @@ from dreamlift.guidance import Guidance
 from dreamlift.guidance.regularizers import entropy
 from dreamlift.guidance.sketch import Sketch
 from dreamlift.prior import Latents, Prior
-from dreamlift.priors.latent import Latent
 from dreamlift.render.volume import RayIntegrals
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import Field
@@ -95,9 +94,9 @@ def refuse_other_latents(prior: Prior, device: torch.device) -> None:
             f"Latent-NeRF's colours are four latents of Stable Diffusion 1 or 2; this prior's z "
             f"has {channels} channels. Choose sd15 or sd21, or another recipe."
         )
-    if isinstance(prior, Latent) and abs(prior.vae.scale - SCALE) > 1e-4:
+    scale = getattr(getattr(prior, "vae", None), "scale", SCALE)
+    if abs(scale - SCALE) > 1e-4:
         raise BadInput(
             f"Latent-NeRF's colours are latents of Stable Diffusion 1 or 2, of scale {SCALE}; this "
-            f"prior's autoencoder is another, of {prior.vae.scale:g}. Choose sd15 or sd21, or "
-            "another recipe."
+            f"prior's autoencoder is another, of {scale:g}. Choose sd15 or sd21, or another recipe."
         )

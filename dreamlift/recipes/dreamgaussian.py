@@ -26,7 +26,7 @@ import torch
 from dreamlift.convert.finish import DRAFT
 from dreamlift.convert.gaussians_to_mesh import of_gaussians
 from dreamlift.distil.clouds import cloud_stage, growth
-from dreamlift.distil.kept import kept, mesh_in
+from dreamlift.distil.kept import kept
 from dreamlift.fit import Observer, Stage, Terms, finished, fit
 from dreamlift.geometry.clouds import in_ball
 from dreamlift.guidance.courses import falling
@@ -117,7 +117,7 @@ class DreamGaussian:
 
     def made(self, run: Run) -> PliableMesh:
         """The textured mesh of a finished run."""
-        return mesh_in(finished(run / TEXTURE))
+        return PliableMesh.of(finished(run / TEXTURE))
 
     def run(
         self,
@@ -132,7 +132,6 @@ class DreamGaussian:
         y, null = about(prior, self.prompt), Sentence(prior, self.negative, negative=True)
         score = cfg(prior, y, null, self.scale, clamp=1.0)
         sds = SDS(score, falling(1.0, 0.0, limits=self.t_range))
-
         shots = Views().course(self.batch, size=self.size, albedo_first=0.15)
         stage = cloud_stage(cloud, shots, prior, sds, self.steps, self.entropy, seed=self.seed)
         fit(stage, run / CLOUD, observers)

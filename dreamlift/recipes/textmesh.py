@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dreamlift.distil.kept import kept, mesh_in
+from dreamlift.distil.kept import kept
 from dreamlift.distil.surfaces import mesh_of, sdf_stage
 from dreamlift.distil.textures import anew, four_sides, texture_stage
 from dreamlift.fit import Observer, finished, fit
@@ -102,7 +102,7 @@ class TextMesh:
 
     def made(self, run: Run) -> PliableMesh:
         """The textured mesh of a finished run."""
-        return mesh_in(finished(run / TEXTURE))
+        return PliableMesh.of(finished(run / TEXTURE))
 
     def run(
         self,

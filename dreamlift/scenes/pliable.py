@@ -4,6 +4,8 @@ The mesh of scenes/mesh.py is cast by rays and is for looking at what is finishe
 making it.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -45,6 +47,16 @@ class PliableMesh(Scene[Raster]):
         self.register_buffer("faces", surface.faces)
         self.register_buffer("uv", None if surface.texture is None else surface.uv)
         self.hinges = hinges(surface.faces)
+
+    @staticmethod
+    def of(state: Mapping[str, Tensor]) -> "PliableMesh":
+        """The mesh whose `state_dict` this is; of one sample a pixel."""
+        look, uv = state["logits"].sigmoid(), state.get("uv")
+        part = Surface(state["vertices"], state["faces"], name="object")
+        part = replace(part, colors=look) if uv is None else replace(part, uv=uv, texture=look)
+        mesh = PliableMesh(part)
+        mesh.load_state_dict(dict(state))
+        return mesh
 
     def surface(self) -> Surface:
         """The mesh as it is now, for files and for scenes.mesh."""

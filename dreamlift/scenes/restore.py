@@ -1,13 +1,11 @@
 """A scene from its state alone, as a checkpoint holds it, whatever made it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from dreamlift.geometry.gaussians import Gaussians
-from dreamlift.geometry.mesh import Surface
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.gaussians import PARAMETERS, Cloud
 from dreamlift.scenes.hashed import Hashed
@@ -29,10 +27,7 @@ def restored(state: Mapping[str, Tensor]) -> Field | SDF | Cloud | PliableMesh:
         means, turns, scales, opacities = (state[name] for name in PARAMETERS[:4])
         scene = Cloud(Gaussians(means, turns, scales, opacities, harmonics))
     elif {"vertices", "faces", "logits"} <= state.keys():
-        look, uv = state["logits"].sigmoid(), state.get("uv")
-        part = Surface(state["vertices"], state["faces"], name="object")
-        part = replace(part, colors=look) if uv is None else replace(part, uv=uv, texture=look)
-        scene = PliableMesh(part)
+        return PliableMesh.of(state)
     elif "body.table" in state:
         scene = Field(body=Hashed.of(state["body.numbers"]), samples=192, marcher=Budget())
     elif "body.levels.0" in state:
