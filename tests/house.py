@@ -300,8 +300,7 @@ def bare(root: Path) -> Iterator[str]:
 
 
 FURTHER = {"convert.finish": 1080}
-"""Lines that a second scene adds to a recipe's reading distance: its renderer, and how the first
-becomes it."""
+"""Lines that a second scene adds to a reading distance: its renderer, and the way to it."""
 
 
 def closure(root: Path, *start: str) -> dict[str, int]:
