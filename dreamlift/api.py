@@ -32,7 +32,7 @@ from dreamlift.observers import standard
 from dreamlift.offers import Compared, Recipe, check_numbers, kind, name_of, recipe_of
 from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.comparer import Comparer, comparer_of
-from dreamlift.priors.source import Source, device_named, rehearse, source_of
+from dreamlift.priors.source import Source, device_named, rehearse, source_for
 from dreamlift.recipes import Name, Preset
 from dreamlift.remedies import Remedies, told
 from dreamlift.run import Run, run_folder
@@ -142,7 +142,7 @@ def request(
     parts = max(parts, split.join(device)) if parts == 1 else parts
     asked.check_parts(recipe, parts, pilot)
     compared = isinstance(recipe, Compared)
-    source = comparer_of(prior, device) if compared else source_of(prior, device)
+    source = comparer_of(prior, device) if compared else source_for(prior, device, recipe.prompt)
     if isinstance(source, Source):
         asked.check_told(recipe, source)
     else:

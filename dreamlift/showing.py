@@ -16,7 +16,7 @@ from dreamlift.observers import Bar
 from dreamlift.offers import check_number
 from dreamlift.playground import Picture
 from dreamlift.prior import Prior
-from dreamlift.priors.source import device_named, source_of
+from dreamlift.priors.source import device_named, source_for
 from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.strips import Strips
@@ -81,7 +81,7 @@ def _check(out: Path, seed: int, steps: int, scale: float) -> None:
 def _loaded(prompt: str, prior: str | Path, device: str) -> tuple[Prior, str]:
     """The prior that a picture is asked of, and its device. Raises BadInput before it is loaded."""
     device = device_named(device)
-    source = source_of(prior, device)
+    source = source_for(prior, device, prompt)
     source.check(prompt)
     source.refuse_unread([prompt, ""])
     return source.load(device), device

@@ -90,9 +90,9 @@ BAD = {
         "cheeseburger. Use one of these, or a prior with an open vocabulary.\n",
     ),
     "unseen word": (
-        ("a teapot",),
-        "The embedded prior knows the word 'teapot', but has never seen such an object. Nearest it "
-        "has seen: ",
+        ("a cone", "--negative", "a teapot"),
+        "What --negative says cannot be told. The embedded prior knows the word 'teapot', but has "
+        "never seen such an object. Nearest it has seen: ",
     ),
     "empty": (("",), "The prompt is empty. Say what to make, for example 'a frog on stilts'.\n"),
     "blank": (

@@ -58,6 +58,8 @@ def test_what_is_no_clip_is_refused_before_a_folder_is_made(
 def test_a_prompt_is_refused_for_the_embedded_clip_alone(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="gryphon"):
         generate("a gryphon", recipe="dreamfields", out=tmp_path / "run")
+    with pytest.raises(BadInput, match="The embedded CLIP knows the word 'corgi', but has never"):
+        generate("a corgi", recipe="dreamfields", out=tmp_path / "run")
     comparer_of(folder, "cpu").check("a gryphon")
     with pytest.raises(BadInput, match="empty"):
         comparer_of(folder, "cpu").check(" ")

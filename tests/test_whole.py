@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dreamlift.api import request
 from dreamlift.errors import BadInput
 from dreamlift.grammar import parse
 from dreamlift.learn.loop import Stop
@@ -17,6 +18,7 @@ from dreamlift.priors.homes import WHOLE, located
 from dreamlift.priors.pixel import Pixel
 from dreamlift.priors.seen import UNTAUGHT
 from dreamlift.priors.source import source_of
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.toybox.lists import category
 from dreamlift.toybox.lists_wide import HELD_OUT, OBJECTS, SEEDS, WIDE_TUNE
 from dreamlift.words import NOUNS, PATTERNS, RELATIONS, SIZES, singular, split
@@ -40,6 +42,23 @@ def test_the_first_prior_points_to_it() -> None:
         second.check(prompt)
         with pytest.raises(BadInput, match="--prior whole"):
             first.check(prompt)
+
+
+def test_where_the_first_has_not_seen_all_this_is_followed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    recipe = DreamFusion("a red cube on top of a blue ball")
+    assert request(recipe).prior.name == "embedded" and not caplog.messages
+    recipe = DreamFusion("a corgi wearing a red santa hat")
+    assert request(recipe).prior == source_of("whole", "cpu")
+    assert caplog.messages == [
+        "The prior is `whole`: it has seen all of this, but draws it roughly."
+    ]
+    with pytest.raises(BadInput, match="does not know the word 'gryphon'"):
+        request(DreamFusion("a gryphon"))
+    with pytest.raises(BadInput, match="has never seen such an object"):
+        request(DreamFusion("a cone", negative="a corgi"))
 
 
 @pytest.mark.seconds
@@ -88,4 +107,4 @@ def test_the_recorded_command_begins_as_the_log_of_the_weights_does(tmp_path: Pa
         assert one["step"] == other["step"]
         for kind in ("loss", "mse", "ground"):
             assert other[kind] == pytest.approx(one[kind], rel=0.05)
-    assert again[5]["step"] == 284
+    assert again[7]["step"] == 368

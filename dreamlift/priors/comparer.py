@@ -15,6 +15,7 @@ from dreamlift.prior import Aligner
 from dreamlift.priors.aligner import clip_aligner
 from dreamlift.priors.clip import WEIGHTS, embedded_clip
 from dreamlift.priors.pixel import best_dtype
+from dreamlift.priors.seen import seen
 from dreamlift.priors.source import DTYPES, hashed, source_of
 
 EMBEDDED = ("clip/*.json", "clip/*.safetensors", "text-to-image/tower/*")
@@ -36,9 +37,13 @@ class Comparer:
         return self.name != "embedded"
 
     def check(self, prompt: str) -> None:
-        """Raise BadInput for what it cannot be told: the embedded one reads as its prior does."""
+        """Raise BadInput for what it cannot be told: the embedded one reads as priors do."""
         if self.name == "embedded":
-            source_of("embedded", "cpu").check(prompt)
+            source_of("whole", "cpu").check(prompt)
+            try:
+                seen(WEIGHTS / "clip").refuse(prompt, "CLIP")
+            except ValueError as error:
+                raise BadInput(str(error)) from error
         elif not prompt.strip():
             raise BadInput("The prompt is empty. Say what to make, for example 'a frog on stilts'.")
 

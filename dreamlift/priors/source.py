@@ -8,6 +8,7 @@ that wants a picture beside the words, "+FOLDER" a ControlNet.
 """
 
 import hashlib
+import logging
 import shlex
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from dreamlift.priors import opening, pipelines
 from dreamlift.priors.books import Reader, Shelf
 from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.encoders import Later, unread
-from dreamlift.priors.homes import borrowed, located
+from dreamlift.priors.homes import WHOLE, borrowed, located
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import plainly, seen
@@ -46,6 +47,9 @@ READERS = ("tokenizer*/*", "text_encoder*/*.json", "text_encoder*/*.safetensors"
 DENOISERS = ("model_index.json", "unet/*", "transformer/*")
 LARGE = 2**28
 """Bytes above which a file is not read whole for its hash."""
+
+
+log = logging.getLogger("dreamlift")
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,23 @@ def source_of(name: str | Path, device: str) -> Source:
     given = Path(base).expanduser().exists() and base not in ("embedded", "whole")
     full = "+".join([str(folder) if given else base, *map(str, files)])
     return Source(full, _hash(folder, files), dtype)
+
+
+def source_for(name: str | Path, device: str, prompt: str) -> Source:
+    """`source_of`, where "embedded" is, of the priors that ship inside, the one of the smaller
+    world that has all of the prompt: the first is the better one of what it knows."""
+    if str(name) == "embedded" and not _has(WEIGHTS, prompt) and _has(WHOLE, prompt):
+        log.info("The prior is `whole`: it has seen all of this, but draws it roughly.")
+        name = "whole"
+    return source_of(name, device)
+
+
+def _has(folder: Path, prompt: str) -> bool:
+    try:
+        seen(folder).refuse(prompt)
+    except ValueError:
+        return False
+    return True
 
 
 def _files(name: str) -> tuple[Path, ...]:
