@@ -57,6 +57,7 @@ def test_where_the_first_has_not_seen_all_this_is_followed(
     ]
     with pytest.raises(BadInput, match="does not know the word 'gryphon'"):
         request(DreamFusion("a gryphon"))
+    assert len(caplog.messages) == 1, "neither has seen it"
     with pytest.raises(BadInput, match="has never seen such an object"):
         request(DreamFusion("a cone", negative="a corgi"))
 
