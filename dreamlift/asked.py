@@ -56,7 +56,7 @@ def refuse_kinds(**given: tuple[object, type]) -> None:
     """BadInput for a keyword whose value is not of its type."""
     for name, (value, kind) in given.items():
         if type(value) is not kind:
-            raise BadInput(f"`{name}` takes a {kind.__name__}; {value!r} was given.")
+            raise BadInput(f"`{name}` is of type {kind.__name__}; {value!r} was given.")
 
 
 def check_files(recipe: object) -> None:

@@ -343,10 +343,10 @@ def test_what_is_no_number_or_name_is_refused_before_a_folder_is_made(tmp_path: 
         "dreamfusion cannot be made: its seed is True, not int.",
         "dreamfusion cannot be made: its pilot is 2.5, not int.",
         "The resolution is a whole number; 24.5 was asked for.",
-        "`finish` takes a Finish; 'fine' was given.",
-        "`remedies` takes a bool; 'no' was given.",
-        "`previews` takes a int; 2.5 was given.",
-        "`device` takes a str; None was given.",
+        "`finish` is of type Finish; 'fine' was given.",
+        "`remedies` is of type bool; 'no' was given.",
+        "`previews` is of type int; 2.5 was given.",
+        "`device` is of type str; None was given.",
     ]
     assert not (tmp_path / "runs").exists()
 

@@ -6,15 +6,18 @@ others in number, and what was learned on the first fits it no more.
 
 from collections.abc import Callable
 
+from dreamlift.fit import crew
 from dreamlift.run import Run
 from dreamlift.scenes.pliable import PliableMesh
 
 
 def kept(run: Run, cut: Callable[[], PliableMesh]) -> PliableMesh:
-    """The mesh of a run's stage, on the CPU where it was there; else as it is cut, and kept."""
-    state = run.load()
-    if state is not None:
-        return PliableMesh.of(state["scene"])
-    mesh = cut()
-    run.save({"scene": mesh.state_dict()})
-    return mesh
+    """The mesh of a run's stage, on the CPU; cut, and kept, where it is not there yet.
+
+    Of several processes (split.py) the one that writes cuts it, and the others wait for it.
+    """
+    here = crew.get()
+    if here.leads() and run.load() is None:
+        run.save({"scene": cut().state_dict()})
+    here.agreed(False)
+    return PliableMesh.of((run.load() or {})["scene"])
