@@ -133,8 +133,9 @@ def main() -> None:
         for seed in range(choices.seeds):
             note(TRUE, Mesh(true_parts(prompt, seed)), prompt)
     lines = ["| | objects | without light | lit | textureless |", "|---|---|---|---|---|"]
+    of = [prompt for prompt in PROMPTS for _ in range(choices.seeds)]
     for name, found in rows.items():
-        figures = " | ".join(str(figure([row[kind] for row in found])) for kind in KINDS)
+        figures = " | ".join(str(figure([row[kind] for row in found], of)) for kind in KINDS)
         lines.append(f"| {name} | {len(found)} | {figures} |")
     (choices.out / "ablation.json").write_text(json.dumps(rows, indent=2) + "\n")
     (choices.out / "ablation.md").write_text("\n".join(lines) + "\n")

@@ -12,7 +12,7 @@ share the methods between them; what a comparison.json of before knows is not ma
 
 OUT/comparison.json, OUT/comparison.md (the tables) and OUT/comparison.png (a row for each method,
 the first seed of each prompt) are written at the end. Beside R-Precision and Janus
-(dreamlift.evaluate, with 95 % intervals over runs):
+(dreamlift.evaluate, with 95 % intervals over prompts):
 
     diversity    1 - mean cosine, by the embedded CLIP, of the pictures of two seeds of a prompt
     saturation   mean of (max - min) of a pixel's channels over the object, less the true objects'
@@ -203,8 +203,10 @@ def table(result: Result) -> str:
     for name, rows in result.items():
         cells = [name, str(rows[0]["steps"])]
         for kind in SHARES:
-            values = [run[kind] for row in rows for run in row["runs"] if run[kind] is not None]
-            cells.append(str(figure(values) or ""))
+            runs = [(run[kind], row["prompt"]) for row in rows for run in row["runs"]]
+            kept = [(value, prompt) for value, prompt in runs if value is not None]
+            found = figure([value for value, _ in kept], [prompt for _, prompt in kept])
+            cells.append(str(found or ""))
         for kind in MEASURED:
             values = [value for row in rows for value in row[kind] if value is not None]
             cells.append(f"{statistics.mean(values):.3g}" if values else "")

@@ -15,7 +15,7 @@ object from the front, the left, the back and the right.
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from dreamlift.cameras import turntable
 from dreamlift.convert.finish import DRAFT
-from dreamlift.evaluate.figures import figure
+from dreamlift.evaluate.figures import Figure, figure
 from dreamlift.evaluate.judging import Judge, seen, shipped_judge, verdict
 from dreamlift.export import bring_out
 from dreamlift.films import key_light
@@ -119,6 +119,14 @@ def scores(field: Field, prompt: str, judge: Judge) -> dict[str, float | None]:
     return {"janus": said.janus, "color": said.color.share, "geometry": said.geometry.share}
 
 
+def _cell(found: Sequence[dict[str, float | None]], of: Sequence[str], kind: str) -> Figure | None:
+    """The figure of one kind of score, whose runs are of these prompts."""
+    kept = [
+        (v, prompt) for row, prompt in zip(found, of, strict=True) if (v := row[kind]) is not None
+    ]
+    return figure([v for v, _ in kept], [prompt for _, prompt in kept])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -142,7 +150,8 @@ def main() -> None:
                     file.write_text(json.dumps(scores(field, prompt, judge)) + "\n")
                 found.append(json.loads(file.read_text()))
                 print(f"{name}: {folder.name} {found[-1]}", flush=True)
-        cells = [figure([v for row in found if (v := row[kind]) is not None]) for kind in KINDS]
+        of = [prompt for prompt in PROMPTS for _ in range(choices.seeds)]
+        cells = [_cell(found, of, kind) for kind in KINDS]
         lines.append(f"| {name} | {len(found)} | " + " | ".join(map(str, cells)) + " |")
     (choices.out / "janus.md").write_text("\n".join(lines) + "\n")
     labels = [s for name in choices.ways for s in (f"{name}: front", "left", "back", "right")]

@@ -335,6 +335,13 @@ def entry(prompt: str, category: str, color: float, geometry: float, truth: floa
                        "prior": None, "chance": {"color": 1 / 256}}}  # fmt: skip
 
 
+def test_seeds_of_one_prompt_make_an_interval_no_narrower():
+    one = [entry(str(share), "single", share / 16, 0.5, 1.0) for share in range(10)]
+    alone, four = (figures.rows(runs)[0].figures["runs"] for runs in (one, 4 * one))
+    assert (four.value, four.low, four.high) == (alone.value, alone.low, alone.high)
+    assert (alone.objects, four.objects) == (10, 40)
+
+
 def test_figures_are_means_over_objects_by_group():
     runs = [entry("a", "single", 1.0, 0.5, 1.0), entry("a", "single", 0.5, 0.5, 1.0),
             entry("b", "held-out pair", 0.0, 0.25, 0.8)]  # fmt: skip

@@ -34,11 +34,18 @@ class Figure:
         return f"{100 * self.value:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f})"
 
 
-def figure(values: Sequence[float]) -> Figure | None:
-    """The figure of one share for each object; None where there is no object."""
+def figure(values: Sequence[float], of: Sequence[str] | None = None) -> Figure | None:
+    """The figure of one share for each object; None where there is no object.
+
+    `of`: the prompt of each. Objects of one prompt are alike, so that the interval is over the
+    prompts' means: seeds make it no narrower than prompts allow.
+    """
     if not values:
         return None
-    low, high = interval(values)
+    by: dict[str, list[float]] = {}
+    for prompt, value in zip(of or map(str, range(len(values))), values, strict=True):
+        by.setdefault(prompt, []).append(value)
+    low, high = interval([sum(shares) / len(shares) for shares in by.values()])
     return Figure(sum(values) / len(values), low, high, len(values))
 
 
@@ -85,7 +92,9 @@ def rows(entries: Sequence[Entry]) -> list[Row]:
                 if shares and source == "chance":
                     level = sum(shares) / len(shares)
                     found[source] = Figure(level, level, level, len(shares))
-                elif made := figure(shares):
+                    continue
+                of = [e["prompt"] for e in inside if e[kind] is not None]
+                if made := figure(shares, of if source == "runs" else None):
                     found[source] = made
             if "runs" in found:
                 out.append(Row(kind, group, found))

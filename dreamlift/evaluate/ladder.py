@@ -45,7 +45,7 @@ def ladder(oracle: Sequence[Entry], prior: Sequence[Entry]) -> list[Rung]:
     return [
         _rung(
             "true object",
-            list(objects.values()),
+            [{**true, "prompt": prompt} for prompt, true in objects.items()],
             (0.0, 0.0),
             "nothing: what the judge can tell at best",
         ),
@@ -70,7 +70,8 @@ def _same(above: dict[tuple[str, int], Entry], below: Sequence[Entry]) -> list[E
 
 
 def _rung(name: str, entries: Sequence[Entry], lost: tuple[float, float], to: str) -> Rung:
-    scores = [figure([entry[kind] for entry in entries]) for kind in KINDS]
+    of = [entry["prompt"] for entry in entries]
+    scores = [figure([entry[kind] for entry in entries], of) for kind in KINDS]
     if scores[0] is None or scores[1] is None:
         raise ValueError(f"The ladder has no runs for its rung {name!r}. Give it some of each.")
     return Rung(name, scores[0], scores[1], lost, to)

@@ -117,7 +117,7 @@ def _method(entries: Sequence[Entry]) -> str:
         "captions. <b>Geometry</b> is the same without texture and colour words; captions that "
         f"then mean the same count once, which leaves {left}. "
         "<b>Janus</b>, of objects with a front, is the share of views from behind that are called "
-        "the front; low is good. In brackets, 95 % intervals over objects. True objects are toys "
+        "the front; low is good. In brackets, 95 % intervals over prompts. True objects are toys "
         "built for the prompt and judged through a GLB file as the runs are; two-faced ones have a "
         "second front at their back; the prior's pictures are its own samples, one for every other "
         f"camera. Judge: {escape(judges)}."
