@@ -10,6 +10,7 @@ A caption names a subject and at most three more things, each bound to an earlie
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dreamlift.words import (
@@ -25,6 +26,7 @@ from dreamlift.words import (
     NOUNS,
     PATTERNS,
     RELATIONS,
+    SIDES,
     SIZED,
     SIZES,
     SYNONYMS,
@@ -77,11 +79,15 @@ def _matcher(table: dict[str, str]) -> list[tuple[list[str], str]]:
 
 
 _NOUNS = _matcher({**{n: n for n in NOUNS}, **SYNONYMS, **LATER})
-_RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways})
+_RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways} | SIDES)
 _VIEWS = _matcher({v: v for v in VIEWS} | {"top view": "overhead view"})
+_BARE = tuple(opening.removeprefix("a ").removeprefix("an ") for opening in NEUTRAL)
 _SKIP = _matcher(
-    {n: "" for n in NEUTRAL + DECORATION + MORE + ELABORATE} | {"highly detailed 3d model": ""}
+    dict.fromkeys(NEUTRAL + _BARE + DECORATION + MORE + ELABORATE, "")
+    | {"highly detailed 3d model": ""}
 )
+_PAINTS = (*COLOURS, *PATTERNS, *MULTICOLORED)
+_ADJECTIVES = (*_PAINTS, *SIZES, *SIZED)
 
 
 def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tuple[str, int] | None:
@@ -94,8 +100,36 @@ def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tupl
 
 STANDING = ("on top of", "on stilts", "with", "wearing", "riding")
 """What is said of who stands on stilts."""
+BUILT = ("in the shape of", "made of")
+"""Two things that are one body."""
 PAIRS = ("sunglasses", "stilts")
 """Nouns of which two make one thing."""
+
+
+def clothed(things: Sequence[Thing], links: Sequence[Link]) -> list[Thing]:
+    """Things of which those that are built of another have its colours, all that is seen of them:
+    "a red avocado chair" is one of a red avocado."""
+    out = list(things)
+    for link in links:
+        shape, body = out[link.subject], out[link.object]
+        if link.relation in BUILT and not (body.colour or body.pattern):
+            out[link.object] = replace(body, colour=shape.colour, pattern=shape.pattern)
+            out[link.subject] = replace(shape, colour=None, pattern=None)
+    return out
+
+
+def _slot(word: str) -> tuple[str, str]:
+    """What an adjective says of a thing: which of its fields, and the value."""
+    word = "rainbow" if word in MULTICOLORED else SIZED.get(word, word)
+    return "colour" if word in COLOURS else "size" if word in SIZES else "pattern", word
+
+
+def _one(slot: str, before: str | None, word: str) -> None:
+    """ValueError for a second colour, size or pattern."""
+    if before not in (None, word):
+        raise ValueError(
+            f"One thing is said to be {before} and {word}; it can have one {slot}. Say one of them."
+        )
 
 
 @dataclass
@@ -112,10 +146,14 @@ class _Reader:
     subject: int = 0
     several: str = ""
     """The number that waits for its noun."""
+    listed: str | None = None
+    """The relation that a list goes on with: the last thing is one more of it."""
     end: int = 0
     """Where the words after the last noun begin."""
     view: str | None = None
     untextured: bool = False
+    late: bool = False
+    """Whether it is said in a way that came after the models had been taught."""
 
     def relate(self, relation: str, at: int, length: int) -> None:
         """After "and" or a comma it is of whom the last one was."""
@@ -123,6 +161,12 @@ class _Reader:
             before = " ".join(self.words[at : at + length])
             raise ValueError(f"A noun is missing before {before!r}.")
         again = bool(self.links) and self.words[at - 1] in ("and", ",")
+        if relation == self.listed and not again:
+            one, other = self.things[self.links[-1].subject].noun, self.things[-1].noun
+            raise ValueError(
+                f"How do {one!r} and {other!r} belong together? As it is said, one is {relation!r} "
+                "the other. Say it with a relation: on top of, next to."
+            )
         self.relation = relation
         self.subject = self.links[-1].subject if again else len(self.things) - 1
         if relation == "on stilts":
@@ -130,10 +174,12 @@ class _Reader:
 
     def add(self, noun: str, at: int, length: int) -> None:
         if self.several and noun not in PAIRS:
+            one = ("an " if noun[0] in "aeiou" else "a ") + noun
             raise ValueError(
-                f"{self.several!r}: one of each thing is made. Say 'a {noun}', or name each one: "
-                f"'a {noun} next to a {noun}'."
+                f"{self.several!r}: one of each thing is made. Say {one!r}, or name each one: "
+                f"'{one} next to {one}'."
             )
+        self.listed = None
         if self.things and self.relation is None:
             if not self.links or not {",", "and"} & set(self.words[self.end : at]):
                 raise ValueError(
@@ -141,6 +187,7 @@ class _Reader:
                     "relation: on top of, next to, wearing, in the shape of."
                 )
             self.relation, self.subject = self.links[-1].relation, self.links[-1].subject
+            self.listed = self.relation
         if self.relation is not None:
             stands = noun == "stilts" and self.relation in STANDING
             relation = "on stilts" if stands else self.relation
@@ -153,15 +200,45 @@ class _Reader:
         self.end = max(self.end, at + length)
 
     def describe(self, word: str, at: int) -> None:
-        word = "rainbow" if word in MULTICOLORED else SIZED.get(word, word)
-        slot = "colour" if word in COLOURS else "size" if word in SIZES else "pattern"
-        if (before := self.said.get(slot, word)) != word:
-            raise ValueError(
-                f"One thing is said to be {before} and {word}; it can have one {slot}. Say one of "
-                "them."
-            )
+        slot, word = _slot(word)
+        _one(slot, self.said.get(slot), word)
         self.said[slot] = word
         self.waiting.append(at)
+
+    def after(self, at: int) -> int:
+        """Read what is said of a thing after its noun: "a frog, red", "a house of stone"; 1, or 0.
+
+        Of several things it could be of any, and is read before its noun only.
+        """
+        word, before = self.words[at], self.words[at - 1]
+        ends = at + 1 == len(self.words) or self.words[at + 1] == ","
+        if word not in _ADJECTIVES or self.said or not self.things or not ends:
+            return 0
+        index = len(self.things) - 1
+        if self.relation is not None:
+            index = self.subject
+            if before != "of" or self.relation not in ("made of", "with") or word not in PATTERNS:
+                return 0
+            self.relation = None
+        elif self.links or not (at == self.end or before in ("is", ",")):
+            return 0
+        slot, word = _slot(word)
+        thing = self.things[index]
+        _one(slot, getattr(thing, slot), word)
+        self.things[index] = replace(thing, **{slot: word})
+        self.owner[at], self.late = index, True
+        return 1
+
+    def clothe(self) -> None:
+        """See `clothed`; the words that moved belong to the other thing."""
+        things = clothed(self.things, self.links)
+        for link in self.links:
+            if things[link.subject] != self.things[link.subject]:
+                self.late = True
+                for at, word in enumerate(self.words):
+                    if self.owner[at] == link.subject and word in _PAINTS:
+                        self.owner[at] = link.object
+        self.things = things
 
     def compound(self, at: int) -> int:
         """Read "an avocado chair", a chair in the shape of an avocado; its length, or 0."""
@@ -218,11 +295,12 @@ class _Reader:
     def take(self, at: int) -> int:
         """Read what starts at word `at`; how many words it was."""
         word = self.words[at]
-        for clause in (self.lens, self.place, self.compound):
+        for clause in (self.lens, self.place, self.compound, self.after):
             if length := clause(at):
                 return length
         if found := _take(self.words, at, _RELATIONS):
             self.relate(found[0], at, found[1])
+            self.late |= " ".join(self.words[at : at + found[1]]) in SIDES
         elif word == "of" and self.owner[at - 1] >= 0:  # a vase of flowers
             self.relate("with", at, 1)
         elif found := _take(self.words, at, _VIEWS):
@@ -231,15 +309,28 @@ class _Reader:
             self.add(found[0], at, found[1])
         elif found := _take(self.words, at, _SKIP):
             pass
-        elif word in (*COLOURS, *SIZES, *PATTERNS, *MULTICOLORED, *SIZED):
+        elif word in _ADJECTIVES:
             self.describe(word, at)
         elif word == UNTEXTURED:
             self.untextured = True
         elif word in ("two", "pair"):
+            if self.several:
+                raise ValueError("'two pairs': one of each thing is made. Say 'a pair of'.")
             self.several = word
-        elif word not in (*ARTICLES, "is", "and", ","):
-            raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.")
+        elif word not in (*ARTICLES, "is", "and", ",") and self.words[at : at + 2] != [
+            "that",
+            "is",
+        ]:
+            raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.{_hint(word)}")
         return found[1] if found else 1
+
+
+def _hint(word: str) -> str:
+    """What to say instead of a word that does not fit."""
+    if word == "front":
+        return " Say what is behind what: 'a cat behind a dog'."
+    holding = [noun for noun in NOUNS if word in noun.split()]
+    return f" There is: {', '.join(holding)}." if holding else ""
 
 
 def _read(text: str) -> _Reader:
@@ -254,6 +345,11 @@ def _read(text: str) -> _Reader:
     at = 0
     while at < len(words):
         at += reader.take(at)
+    if reader.things and reader.said and not reader.relation:
+        said, noun = " ".join(reader.said.values()), reader.things[-1].noun
+        raise ValueError(
+            f"What is {said}, in {text!r}? Say it before its noun, as in 'a {said} {noun}'."
+        )
     if not reader.things or reader.said or reader.relation:
         raise ValueError(
             f"The caption {text!r} needs a noun{' at its end' if reader.things else ''}, for "
@@ -261,6 +357,7 @@ def _read(text: str) -> _Reader:
         )
     if len(reader.things) > 4:
         raise ValueError(f"The caption names {len(reader.things)} things; 4 is the most.")
+    reader.clothe()
     return reader
 
 
@@ -287,6 +384,12 @@ def _refuse_news(aside: str, graph: Graph) -> None:
             f"What stands in brackets at the end, {aside!r}, would not be read. Say it without "
             "brackets, or leave it out."
         )
+
+
+def late(text: str) -> bool:
+    """Whether a caption is said in a way that came after the models had been taught: a colour after
+    its noun, or of what is built of another. Raises as `parse` does."""
+    return _read(text).late
 
 
 def owners(text: str) -> list[int]:

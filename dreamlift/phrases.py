@@ -44,6 +44,13 @@ def phrase(graph: Graph, rng: random.Random | None = None) -> str:
     for link in graph.links:
         other = graph.things[link.object]
         way = RELATIONS[link.relation][0] if rng is None else rng.choice(RELATIONS[link.relation])
+        if last is not None and link.subject not in (last.subject, last.object):
+            raise ValueError(
+                f"{link.relation!r} of {graph.things[link.subject].noun!r} cannot be said: a "
+                "relation is of the thing before it, or of whom the relation before it was."
+            )
+        if last is not None and link.subject == last.subject and link.relation != last.relation:
+            text += ","
         if link.relation == "on stilts":
             text += f" {way}".replace("stilts", _name(other, rng))
         elif last is not None and (last.relation, last.subject) == (link.relation, link.subject):

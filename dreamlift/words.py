@@ -65,6 +65,8 @@ LATER = {"3d glasses": "sunglasses", "glasses": "sunglasses", "couch": "armchair
 SIZED = {"big": "large", "huge": "large", "giant": "large", "tiny": "small", "little": "small"}
 """Words for sizes that were known later."""
 ELABORATE = ("elaborate",)
+SIDES = {"on the left of": "left of", "on the right of": "right of"}
+"""Ways to say relations that are read but never written."""
 LENSES = ("left lens", "right lens")
 """Parts of sunglasses whose colour can be said: "sunglasses, left lens is red right is blue"."""
 ARTICLES = ("a", "an", "the", "one", "some", "two", "pair", "of")
@@ -120,15 +122,23 @@ def split(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+|,", text.replace(";", ","))
 
 
+IRREGULAR = {"men": "man", "cacti": "cactus"}
+
+
 def singular(word: str) -> str:
-    """The known singular of a plural ("cubes", "boxes", "cherries"), or the word itself."""
+    """The known singular of a plural ("cubes", "boxes", "leaves", "men"), or the word itself."""
     if word in IDS or len(word) < 3:  # "as" is not several of "a"
         return word
-    endings = ((word[:-1], "s"), (word[:-2], "es"), (word[:-3] + "y", "ies"))
+    endings = (
+        (word[:-1], "s"),
+        (word[:-2], "es"),
+        (word[:-3] + "y", "ies"),
+        (word[:-3] + "f", "ves"),
+    )
     for candidate, ending in endings:
         if word.endswith(ending) and candidate in IDS:
             return candidate
-    return word
+    return IRREGULAR.get(word, word)
 
 
 def tokens(text: str) -> list[int]:
@@ -151,12 +161,15 @@ def nearest(word: str, known: Sequence[str]) -> list[str]:
     return near or [known[0], *known[6:12]]
 
 
+NUMBERS = (
+    "three", "four", "five", "six", "seven", "eight", "nine", "ten", "dozen", "many", "several",
+    "few", "both", "group", *map(str, range(2, 10)),
+)  # fmt: skip
 ABSENT = {
-    "without": "What is not said is not there", "not": "What is not said is not there",
-    "no": "What is not said is not there", "grey": "Of greys there are black and white",
-    "gray": "Of greys there are black and white", "three": "One of each thing is made",
-    "four": "One of each thing is made", "many": "One of each thing is made",
-}  # fmt: skip
+    **dict.fromkeys(("without", "not", "no"), "What is not said is not there"),
+    **dict.fromkeys(("grey", "gray"), "Of greys there are black and white"),
+    **dict.fromkeys(NUMBERS, "One of each thing is made"),
+}
 """Everyday words that have no near one, and what to know of them."""
 
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import pytest
 from learned import any_held
 
-from dreamlift.grammar import Graph, Thing, parse
+from dreamlift.grammar import BUILT, Graph, Thing, parse
 from dreamlift.phrases import phrase
 from dreamlift.toybox import captions, wide
 from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import canonical
-from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.wide import (
     ALONE,
     RELATIONS,

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from dreamlift.grammar import Graph, Link, Thing, owners, parse
+from dreamlift.grammar import Graph, Link, Thing, late, owners, parse
 from dreamlift.phrases import colourless, phrase
 from dreamlift.priors.seen import plainly
 from dreamlift.toybox.captions import picture_graph, text_graph
@@ -108,7 +108,7 @@ MEANINGS = {
         (Thing("chair"), Thing("avocado")), (Link("in the shape of", 0, 1),)
     ),
     "a red mug hat next to a ball": Graph(
-        (Thing("hat", "red"), Thing("mug"), Thing("ball")),
+        (Thing("hat"), Thing("mug", "red"), Thing("ball")),
         (Link("in the shape of", 0, 1), Link("next to", 1, 2)),
     ),
     "a multicolored rainbow pumpkin": Graph((Thing("pumpkin", pattern="rainbow"),)),
@@ -129,6 +129,46 @@ MEANINGS = {
 }
 
 
+SAID_OTHERWISE = {
+    "a frog, red": "a red frog",
+    "hat red": "a red hat",
+    "the frog is red": "a red frog",
+    "a frog that is red": "a red frog",
+    "a pumpkin, multicolored": "a rainbow pumpkin",
+    "a red ball, small, striped": "a small red striped ball",
+    "a chair made of stone": "a stone chair",
+    "a house of stone": "a stone house",
+    "a cat that is holding a fish": "a cat holding a fish",
+    "photo of a frog": "a frog",
+    "3d render of a frog": "a frog",
+    "a dog on the left of a cat": "a dog left of a cat",
+    "green leaves": "a green leaf",
+    "gingerbread men": "a gingerbread man",
+    "a red avocado chair": "a chair in the shape of a red avocado",
+    "a golden car made of a pumpkin": "a car made of a golden pumpkin",
+}
+
+
+@pytest.mark.parametrize("text", SAID_OTHERWISE)
+def test_what_is_said_otherwise_means_the_same_and_is_told_to_models_plainly(text: str) -> None:
+    plain = SAID_OTHERWISE[text]
+    assert parse(text) == parse(plain)
+    assert late(text) == (plainly(text) != text)
+    assert not late(phrase(parse(text)))
+    named = {w for w, i in zip(split(text), owners(text), strict=True) if i >= 0}
+    assert {"red", "stone", "golden"} & set(split(text)) <= named
+
+
+def test_a_sentence_that_says_who_says_it_again() -> None:
+    for text in ("a frog wearing a hat, on stilts", "a ball in a mug, behind a cube",
+                 "a corgi wearing a blue hat, holding an ice cream"):  # fmt: skip
+        assert phrase(parse(text)) == text
+    with pytest.raises(ValueError, match="'next to' of 'frog' cannot be said"):
+        things = (Thing("frog"), Thing("hat"), Thing("brim"), Thing("cube"))
+        links = (Link("wearing", 0, 1), Link("with", 1, 2), Link("next to", 0, 3))
+        phrase(Graph(things, links))
+
+
 @pytest.mark.parametrize("text", MEANINGS)
 def test_a_caption_means_what_it_says(text: str) -> None:
     assert parse(text) == MEANINGS[text]
@@ -145,6 +185,15 @@ MISTAKES = {
     "a frog next to an avocado chair": "How do 'avocado' and 'chair' belong together",
     "a frog on a cube as a ball": "does not know the word 'as'",
     "a cube side": "'side' does not fit here",
+    "a castle": "'castle' does not fit here: 'a castle'. There is: castle tower.",
+    "a cat in front of a tree": "Say what is behind what: 'a cat behind a dog'",
+    "a frog on a mug, red": "Say it before its noun, as in 'a red mug'",
+    "a red frog, blue": "One thing is said to be red and blue",
+    "two apples": "Say 'an apple', or name each one: 'an apple next to an apple'",
+    "two pairs of sunglasses": "'two pairs': one of each thing is made",
+    "2 cats": "One of each thing is made",
+    "a cube on top of a ball and a cone on top of a ring": "How do 'cube' and 'cone' belong",
+    "a frog wearing a hat and a pig wearing a scarf": "How do 'frog' and 'pig' belong together",
     "a red cube on a ball, blue on top": "cube at the top is red, and then it is blue",
     "a red cube, blue on top": "noun is missing before 'on'",
     "a cat, left lens is red": "'left' does not fit here",

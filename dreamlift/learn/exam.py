@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamlift.grammar import Graph, Thing
+from dreamlift.grammar import BUILT, Graph, Thing
 from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
 from dreamlift.learn.slots import (
@@ -24,7 +24,6 @@ from dreamlift.learn.slots import (
 )
 from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.lists import read_as
-from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.wide import any_size, pair, sized, wide_coloured
 from dreamlift.words import NOUNS
 

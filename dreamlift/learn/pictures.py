@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dreamlift.cameras import Cameras
 from dreamlift.geometry.primitives import pack
-from dreamlift.grammar import Graph
+from dreamlift.grammar import BUILT, Graph
 from dreamlift.lights import Light, shade
 from dreamlift.phrases import colourless
 from dreamlift.priors.seen import Seen
@@ -31,7 +31,6 @@ from dreamlift.toybox.captions import (
     shape_graph,
 )
 from dreamlift.toybox.compose import Built, build
-from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.paint import coat, colour, look_up, stacked
 from dreamlift.views import Views, direction
 

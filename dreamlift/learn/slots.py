@@ -13,9 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
-from dreamlift.grammar import Graph, Thing
+from dreamlift.grammar import BUILT, Graph, Thing
 from dreamlift.toybox.lists import read_as
-from dreamlift.toybox.meaning import BUILT
 from dreamlift.words import COLOURS, FRONTED, NOUNS, WOVEN
 from dreamlift.words import SIZES as BUILDS
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dreamlift.grammar import parse
+from dreamlift.grammar import late, parse
 from dreamlift.phrases import phrase
 from dreamlift.words import (
     ELABORATE,
@@ -77,8 +77,9 @@ def unseen(folder: Path) -> frozenset[str]:
 
 
 def plainly(text: str) -> str:
-    """A caption with words that came after the models had been taught, in the plain ones."""
-    return phrase(parse(text)) if UNTAUGHT & {singular(word) for word in split(text)} else text
+    """A caption with words or ways that came after the models had been taught, said plainly."""
+    words = {singular(word) for word in split(text)}
+    return phrase(parse(text)) if UNTAUGHT & words or (words and late(text)) else text
 
 
 def refuse(text: str, strange: frozenset[str], who: str) -> None:

@@ -6,7 +6,8 @@ Held-out compositions (`words.held`) are never drawn, whatever the colours, size
 import random
 from collections.abc import Mapping, Sequence
 
-from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.grammar import Graph, Link, Thing, clothed
+from dreamlift.toybox.meaning import shows_held
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS, held
 
 TAUGHT_NOUNS = NOUNS[:17]
@@ -99,15 +100,14 @@ def text_graph(rng: random.Random) -> Graph:
         other = _any_thing(rng)
         if (relation == "on stilts") != (other.noun == "stilts"):
             other, relation = Thing("stilts", other.colour), "on stilts"
-        if held(things[subject].noun, other.noun):
-            continue
-        links.append(Link(relation, subject, len(things)))
-        things.append(other)
+        more = [*links, Link(relation, subject, len(things))]
+        if not shows_held(Graph((*things, other), tuple(more))):
+            links, things = more, [*things, other]
     if len(links) == 2 and not _readable(links):
         things, links = things[:2], links[:1]
     if untextured:
         things = [Thing(t.noun, size=t.size) for t in things]
-    return Graph(tuple(things), tuple(links), view, untextured)
+    return Graph(tuple(clothed(things, links)), tuple(links), view, untextured)
 
 
 def _readable(links: list[Link]) -> bool:

@@ -27,7 +27,7 @@ from dreamlift.captures import (
 )
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
-from dreamlift.grammar import Graph, Link, Thing, parse
+from dreamlift.grammar import BUILT, Graph, Link, Thing, parse
 from dreamlift.io.collection import FILES, OUTPUTS, PICTURES, Output, Picture, entries, fill
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.ply import write_points
@@ -35,7 +35,7 @@ from dreamlift.phrases import phrase
 from dreamlift.render.trace import Traced
 from dreamlift.toybox.captions import picture_graph
 from dreamlift.toybox.drawable import drawable, possible
-from dreamlift.toybox.meaning import BUILT, shows_held
+from dreamlift.toybox.meaning import shows_held
 from dreamlift.toybox.mesh import mesh, names
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.scenes import ToyScene, toy_scene

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from functools import cache
 
 from dreamlift.errors import BadInput
-from dreamlift.grammar import Graph, Link
+from dreamlift.grammar import BUILT, Graph, Link
 from dreamlift.toybox.dress import sweater
 from dreamlift.toybox.imitate import imitation
-from dreamlift.toybox.meaning import BUILT, meant
+from dreamlift.toybox.meaning import meant
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.objects import Piece, count
 from dreamlift.toybox.poses import opened
@@ -96,7 +96,10 @@ def _check(graph: Graph, link: Link) -> None:
 
 
 def _check_body(graph: Graph, link: Link) -> None:
-    a, b = graph.things[link.subject].noun, graph.things[link.object].noun
+    shape, body = graph.things[link.subject], graph.things[link.object]
+    a, b = shape.noun, body.noun
+    if link.relation == "made of" and (unseen := shape.colour or shape.pattern):
+        raise BadInput(f"{a!r} made of {b!r} has the colours of {b!r} alone; leave out {unseen!r}.")
     for other in graph.links:
         if other is not link and other.relation in BUILT:
             if {other.subject, other.object} & {link.subject, link.object}:

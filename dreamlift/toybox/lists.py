@@ -16,9 +16,9 @@ from typing import Literal, TypeAlias
 
 from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.phrases import colourless, phrase
-from dreamlift.toybox.meaning import meant
+from dreamlift.toybox.meaning import meant, shows_held
 from dreamlift.toybox.near import EVERY, Known, neighbours
-from dreamlift.words import COLOURS, NOUNS, PATTERNS, held
+from dreamlift.words import COLOURS, NOUNS, PATTERNS
 
 Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
 
@@ -108,13 +108,12 @@ ASIDE = ("left of", "right of", "behind")
 def category(prompt: str) -> Category:
     """What kind of composition a prompt names; with several relations, one held out is enough.
 
-    As it is built: a vase with a flower is a flower in a vase.
+    As it is said, and as it is built: a vase with a flower is a flower in a vase.
     """
-    graph = meant(parse(prompt))
+    graph = parse(prompt)
     if not graph.links:
         return "single"
-    pairs = ((graph.things[k.subject].noun, graph.things[k.object].noun) for k in graph.links)
-    return "held-out pair" if any(held(a, b) for a, b in pairs) else "trained pair"
+    return "held-out pair" if shows_held(graph) else "trained pair"
 
 
 def canonical(graph: Graph) -> Graph:

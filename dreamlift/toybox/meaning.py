@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dreamlift.grammar import Graph, Link
+from dreamlift.grammar import BUILT, Graph, Link
 from dreamlift.toybox.roles import (
     BOARDS,
     HANDY,
@@ -16,10 +16,10 @@ from dreamlift.toybox.roles import (
 )
 from dreamlift.words import held
 
-BUILT = ("in the shape of", "made of")
-"""Two things that are one body."""
-PLAIN = ("on top of", "next to", "on stilts")
-"""Relations that whatever is named before them can be in."""
+PLAIN = ("on top of", "next to", "on stilts", "left of", "right of", "behind")
+"""Relations that anything can be in: what another has is where that one is."""
+HAD = ("wearing", "holding", "eating", "with")
+"""Of what another has."""
 
 
 def bearer(graph: Graph, index: int) -> int:
@@ -65,7 +65,8 @@ def _doer(graph: Graph, link: Link) -> int:
     """Who a link is about: the thing named before it, or who has that, if it cannot be."""
     start = index = bearer(graph, link.subject)
     if link.relation in PLAIN:
-        return start
+        has = [k.subject for k in graph.links if k.object == index and k.relation in HAD]
+        return _doer(graph, replace(link, subject=has[0])) if has else start
     other = graph.things[link.object].noun
     while not _can(graph, index, link.relation, other):
         above = [k.subject for k in graph.links if k.object == index and k.relation not in BUILT]

@@ -7,10 +7,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.grammar import BUILT, Graph, Link, Thing
 from dreamlift.toybox.captions import TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.toybox.drawable import possible
-from dreamlift.toybox.meaning import BUILT
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN
 
 RELATED = (

@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from dreamlift.geometry.primitives import Solid, box, cylinder
-from dreamlift.grammar import Graph
+from dreamlift.grammar import BUILT, Graph
 from dreamlift.toybox.bodies import SIZES, STRETCH, WORN, Body, body_of, draw, stretched
 from dreamlift.toybox.colours import named, some
 from dreamlift.toybox.dress import DRESSED
 from dreamlift.toybox.extent import Array, bounds, drop, radius, support
 from dreamlift.toybox.imitate import imitation
 from dreamlift.toybox.material import clad
-from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.nouns import TOYS
 from dreamlift.toybox.objects import Toy, piece, volume
 from dreamlift.toybox.objects_made import WOOD
@@ -146,13 +145,18 @@ class Yard:
         self.put(who, stilts)
 
     def put(self, rider: int, below: int) -> None:
-        """Set the rider's stack on the other's, above its axis or on its seat.
+        """Set the rider's stack on the other's, above its axis or on its seat; several, in a row.
 
         Of no said size, a rider shrinks until it stands on top, or grows until a ring holds it;
         a small one on a large ring goes to its rim, at -y.
         """
         mine, theirs = self.stack(rider), self.stack(below)
         if mine is theirs:
+            return
+        links = [k for k in self.graph.links if (k.relation, k.object) == ("on top of", below)]
+        if len(links) > 1:
+            which = [k.subject for k in links].index(rider)
+            self.share(mine, below, (which + 0.5) / len(links), len(links))
             return
         target = self.bodies[below]
         place = self._seat(rider, below) if len(theirs) == 1 else None
@@ -178,6 +182,22 @@ class Yard:
             self.move(mine, [0.0, -target.toy.rim * target.scale, 0.0])
             self.land(mine, floor)
         self.join(below, rider)
+
+    def share(self, mine: Sequence[int], below: int, along: float, riders: int) -> None:
+        """Set one of several riders' stacks on the longer side of what is below, in its own part,
+        in which it must find room."""
+        low, high = bounds(self.bodies[below].reach)
+        longer = int(np.argmax((high - low)[:2]))
+        room = 0.95 * float((high - low)[longer]) / riders
+        mine_low, mine_high = bounds(self.reach(mine))
+        self.rescale(mine, min(1.0, room / float((mine_high - mine_low)[longer])))
+        mine_low, mine_high = bounds(self.reach(mine))
+        place = (low + high) / 2
+        place[longer] = low[longer] + along * (high - low)[longer]
+        x, y, _ = place - (mine_low + mine_high) / 2
+        self.move(mine, [x, y, 0.0])
+        self.land(mine, self.floor([below]))
+        self.join(below, mine[0])
 
     def land(self, stack: Sequence[int], floor: Sequence[Sequence[Solid]]) -> None:
         """Let the stack sink, or rise, until it touches the floor."""

@@ -7,11 +7,11 @@ Held-out compositions (`words.held`) are never drawn. Three scenes in ten are of
 import random
 from collections.abc import Sequence
 
-from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.grammar import BUILT, Graph, Link, Thing
 from dreamlift.toybox import captions
 from dreamlift.toybox.captions import SOLIDS
 from dreamlift.toybox.drawable import possible
-from dreamlift.toybox.meaning import BUILT, shows_held
+from dreamlift.toybox.meaning import shows_held
 from dreamlift.toybox.roles import (
     BODIES,
     HANDY,
