@@ -18,7 +18,6 @@ the farthest first; OUT/failures.png shows the farthest, drawn above true.
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
@@ -32,10 +31,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.kept import Kept
 from bench.pictures import drawn, marks
-from dreamlift.evaluate.judging import WEIGHTS, WHOLE
+from dreamlift.evaluate.judging import WEIGHTS, WHOLE, fingerprint
 from dreamlift.grammar import Graph, Link, Thing
-from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.learn.judge import Judge, load_judge
 from dreamlift.learn.retrieval import pictures
@@ -193,21 +192,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choices.out.mkdir(parents=True, exist_ok=True)
     inside = {"embedded": FIRST, "whole": FIRST.with_name("whole")}
     world = seen(inside.get(choices.prior, Path(choices.prior)))
-    prior = source_of(choices.prior, "cpu").load("cpu")
-    judge = WEIGHTS if world == seen(FIRST) else WHOLE
+    source = source_of(choices.prior, "cpu")
+    judge = load_judge(WEIGHTS if world == seen(FIRST) else WHOLE)
     count = choices.captions, choices.views
-    bench = Bench(prior, world, load_judge(judge), *count, choices.scale)
-    kept = choices.out / "fidelity.json"
-    rows = json.loads(kept.read_text()) if kept.exists() else {}
+    bench = Bench(source.load("cpu"), world, judge, *count, choices.scale)
+    made = {"prior": source.sha256, "scale": choices.scale, "captions, views": count}
+    kept = Kept(choices.out / "fidelity.json", made | {"judge": fingerprint(judge)})
+    rows = kept.rows
     parts = {"nouns": world.nouns, "relations": world.relations}
     if choices.names:
         parts = {k: [name for name in names if name in choices.names] for k, names in parts.items()}
     for name in (name for names in parts.values() for name in names):
         if name in rows:
             continue
-        rows[name] = bench.row(name)
-        with atomic(kept) as file:
-            file.write_text(json.dumps(rows, indent=1) + "\n")
+        kept.keep(name, bench.row(name))
         print(f"{len(rows)}  {name}  {rows[name]}", flush=True)
     said = "\n".join(f"{k}\n\n{table(rows, names)}" for k, names in parts.items() if names)
     (choices.out / "fidelity.md").write_text(said)

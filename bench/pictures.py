@@ -10,7 +10,6 @@ again.
 """
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +20,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.kept import Kept
 from dreamlift.cameras import orbit
 from dreamlift.evaluate.figures import figure
-from dreamlift.evaluate.judging import Judge, captions, judge_of
+from dreamlift.evaluate.judging import Judge, captions, fingerprint, judge_of
 from dreamlift.films import key_light
 from dreamlift.grammar import parse
 from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.sampling import levels, trajectory
 from dreamlift.guidance.scores import cfg
-from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, load_image, save_png
 from dreamlift.prior import Prior
 from dreamlift.priors.source import source_of
@@ -96,12 +95,11 @@ def folder_of(out: Path, name: str) -> Path:
     return out / name.replace(" ", "-")
 
 
-def sheet(out: Path, folder: Path, prompts: Sequence[str]) -> None:
+def sheet(path: Path, strips_at: Sequence[Path], prompts: Sequence[str]) -> None:
     """One picture of each prompt, the one from the front left, in OUT/SCALE.png."""
-    strips = [load_image(path)[..., :3] for path in sorted(folder.glob("*.png"))]
+    strips = [load_image(strip)[..., :3] for strip in strips_at]
     first = torch.stack([strip[:, : strip.shape[0]] for strip in strips])
     large = first.repeat_interleave(2, 1).repeat_interleave(2, 2) if first.shape[1] < 128 else first
-    path = out / f"{folder.name}.png"
     path.unlink(missing_ok=True)
     save_png(path, contact_sheet(large, columns=10, labels=list(prompts)))
 
@@ -116,28 +114,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prior", default="embedded", help="embedded, or a folder")
     choices = parser.parse_args(arguments)
     choices.out.mkdir(parents=True, exist_ok=True)
-    prior = source_of(choices.prior, "cpu").load("cpu")
-    kept = choices.out / "pictures.json"
-    found = json.loads(kept.read_text()) if kept.exists() else {}
+    source = source_of(choices.prior, "cpu")
+    prior = source.load("cpu")
     prompts = LISTS[choices.list][: choices.limit]
     judge = judge_of(LISTS[choices.list])
+    made = {"prior": source.sha256, "list": choices.list, "steps": choices.steps}
+    kept = Kept(choices.out / "pictures.json", made | {"judge": fingerprint(judge)})
+    found: dict[str, dict[str, tuple[float, float]]] = {}
     for scale in (None, *choices.scales):
         name = "true renders" if scale is None else f"{scale:g}"
-        done = found.setdefault(name, {})
-        for prompt in prompts:
-            folder = folder_of(choices.out, name)
-            path = folder / f"{prompts.index(prompt):03d}.png"
-            if prompt in done and path.exists():
-                continue
-            x = truths(prompt) if scale is None else pictures(prior, prompt, scale, choices.steps)
-            folder.mkdir(exist_ok=True)
-            path.unlink(missing_ok=True)
-            save_png(path, torch.cat(list(x), 1))
-            done[prompt] = marks(x, prompt, judge)
-            with atomic(kept) as file:
-                file.write_text(json.dumps(found, indent=1) + "\n")
-            print(f"{name}  {len(done)}/{len(prompts)}  {prompt}  {done[prompt]}", flush=True)
-        sheet(choices.out, folder_of(choices.out, name), prompts)
+        folder = folder_of(choices.out, name)
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"{i:03d}.png" for i in range(len(prompts))]
+        for prompt, path in zip(prompts, paths, strict=True):
+            if f"{name}: {prompt}" not in kept.rows or not path.exists():
+                x = (
+                    truths(prompt)
+                    if scale is None
+                    else pictures(prior, prompt, scale, choices.steps)
+                )
+                path.unlink(missing_ok=True)
+                save_png(path, torch.cat(list(x), 1))
+                kept.keep(f"{name}: {prompt}", marks(x, prompt, judge))
+                print(f"{name}: {prompt}  {kept.rows[f'{name}: {prompt}']}", flush=True)
+        found[name] = {prompt: kept.rows[f"{name}: {prompt}"] for prompt in prompts}
+        sheet(choices.out / f"{folder.name}.png", paths, prompts)
     print(table(found))
 
 
