@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,7 +47,8 @@ from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.render import volume
 from dreamlift.run import Run
 from dreamlift.scenes import field as fields
-from dreamlift.scenes.field import Field
+from dreamlift.scenes.field import Field, initial_raw
+from dreamlift.scenes.frequencies import Frequencies
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.scenes import toy_scene
 from dreamlift.views import Views
@@ -124,7 +126,8 @@ def run(
 
 
 def nerf(recipe: DreamFusion) -> Field:
-    return Field(body="frequencies", normals="analytic", init=recipe.init, samples=recipe.samples)
+    body = Frequencies(partial(initial_raw, init=recipe.init, optical_depth=3.0))
+    return Field(body=body, normals="analytic", samples=recipe.samples)
 
 
 def plain(*_: Any) -> Any:

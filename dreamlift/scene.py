@@ -24,6 +24,12 @@ class Shot:
     background: Float[Tensor, "#b #h #w c"] | None = None  # None: black, or the scene's own
     seen: "Rendering[None] | None" = None  # what a scene shows there now, for priors told of it
 
+    def __post_init__(self) -> None:
+        if self.light is not None and len(self.light) != len(self.cameras):
+            raise ValueError(
+                f"{len(self.cameras)} cameras need as many lights, not {len(self.light)}."
+            )
+
     def __len__(self) -> int:
         return len(self.cameras)
 

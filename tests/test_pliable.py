@@ -1,5 +1,7 @@
 """A mesh whose vertices move: the pictures of the ray-cast one, and a sphere that becomes a toy."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import rng
@@ -7,11 +9,15 @@ from test_mesh_scene import GREEN, RED, box, lamp, square
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.geometry.mesh import Surface
+from dreamlift.convert.sdf_to_mesh import zero_level
+from dreamlift.geometry.isosurface import grid_points
+from dreamlift.geometry.mesh import Surface, vertex_normals
 from dreamlift.geometry.pieces import is_closed
 from dreamlift.geometry.smooth import laplacian, normal_consistency
 from dreamlift.geometry.tets import marching_tets, tet_grid
+from dreamlift.geometry.uv import unwrap
 from dreamlift.grammar import parse
+from dreamlift.lights import Light
 from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.scenes.pliable import PliableMesh
@@ -132,3 +138,45 @@ def test_a_sphere_takes_the_silhouette_of_a_toy() -> None:
     assert float((seen.color - other.color).square().mean()) < 0.006
     assert is_closed(mesh.faces)
     assert before < 0.4 and after > 0.93
+
+
+def test_the_seams_of_a_texture_are_not_seen() -> None:
+    """A box's rounded cut, unwrapped: drawn, lit and exported as the mesh without its cuts."""
+    outside = (grid_points(20, 1.2).abs() - torch.tensor([0.6, 0.5, 0.7])).amax(-1)
+    vertices, faces = zero_level(outside.reshape(20, 20, 20), 1.2)
+    flat = unwrap(vertices, faces, size=128)
+    assert flat.charts > 3
+    normals = vertex_normals(vertices, faces)
+    cut = Surface(vertices[flat.source], flat.faces, normals=normals[flat.source], uv=flat.uv,
+                  texture=torch.ones(128, 128, 3))  # fmt: skip
+    shot = Shot(orbit(torch.tensor([30.0]), torch.tensor([20.0]), size=64))
+    shot = replace(shot, light=Light(torch.tensor([[4.0, 2, 2]]), *torch.tensor([[0.3], [0.7]]),
+                                     torch.tensor([False])))  # fmt: skip
+    whole = PliableMesh(Surface(vertices, faces, colors=torch.ones_like(vertices)))
+    mesh = PliableMesh(cut)
+    seen, meant = mesh.render(shot), whole.render(shot)
+    torch.testing.assert_close(seen.color, meant.color, atol=2e-5, rtol=0)
+    torch.testing.assert_close(seen.alpha, meant.alpha, atol=1e-6, rtol=0)
+    assert mesh.surface().normals is not None
+    torch.testing.assert_close(mesh.surface().normals, normals[flat.source], atol=1e-5, rtol=0)
+    again = PliableMesh.of(mesh.state_dict())
+    torch.testing.assert_close(again.surface().normals, normals[flat.source], atol=1e-5, rtol=0)
+
+
+def test_creases_of_given_normals_stay() -> None:
+    vertices = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0]])
+    faces = torch.tensor([[0, 1, 2], [3, 5, 4]])
+    normals = torch.tensor([[0.0, 0, 1]] * 3 + [[0.0, -1, 0]] * 3)
+    given = PliableMesh(Surface(vertices, faces, normals=normals)).surface().normals
+    assert given is not None
+    torch.testing.assert_close(given, normals)
+    soft = PliableMesh(Surface(vertices, faces)).surface().normals
+    assert soft is not None
+    torch.testing.assert_close(soft[0], soft[3])
+
+
+def test_colours_beside_a_texture_are_refused() -> None:
+    part = Surface(torch.eye(3), torch.tensor([[0, 1, 2]]), colors=torch.ones(3, 3),
+                   uv=torch.zeros(3, 2), texture=torch.ones(4, 4, 3))  # fmt: skip
+    with pytest.raises(ValueError, match="colours of vertices beside its texture"):
+        PliableMesh(part)

@@ -1,8 +1,8 @@
 """A field of signed distances as a scene."""
 
 import math
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -23,11 +23,18 @@ from dreamlift.render.volume import BALL, RayIntegrals, march_grid, sample_rays
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import REFRESH, Grid
-from dreamlift.scenes.sdf import SDF, UNIT
+from dreamlift.scenes.frequencies import Frequencies
+from dreamlift.scenes.sdf import SDF, UNIT, sphere
 from dreamlift.step import Step
 
-Body = Literal["grid", "frequencies"]
-BODIES: tuple[Body, ...] = ("grid", "frequencies")
+BODIES = (False, True)
+"""On a grid, and on a network."""
+
+
+def body(network: bool, radius: float = 0.7) -> Frequencies | None:
+    return Frequencies(partial(sphere, radius=radius)) if network else None
+
+
 KINDS: tuple[Kind, ...] = ("volsdf", "neus")
 LIGHT = Light(
     torch.tensor([[3.0, 2.0, 1.0]]),
@@ -48,10 +55,10 @@ def inside(n: int = 500, radius: float = 1.0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("body", BODIES)
-def test_it_begins_as_the_sphere_that_was_asked_for(body: Body, kind: Kind) -> None:
-    scene = SDF(kind=kind, body=body, radius=0.6, widths=(0.01, 0.01), samples=64, rng=rng())
-    if body == "grid":
+@pytest.mark.parametrize("network", BODIES)
+def test_it_begins_as_the_sphere_that_was_asked_for(network: bool, kind: Kind) -> None:
+    scene = SDF(kind=kind, body=body(network, 0.6), radius=0.6, widths=(0.01, 0.01), samples=64)
+    if not network:
         points = inside()
         wanted = points.norm(dim=-1) - 0.6
         torch.testing.assert_close(scene.distance(points), wanted, atol=2e-3, rtol=0)
@@ -70,8 +77,8 @@ def test_it_begins_as_the_sphere_that_was_asked_for(body: Body, kind: Kind) -> N
 def test_the_network_and_the_grid_show_the_same_sphere(kind: Kind) -> None:
     """Two roads: the march through a table of slopes, and differentiation of a function."""
     seen: list[Rendering[RayIntegrals]] = []
-    for body in BODIES:
-        scene = SDF(kind=kind, body=body, widths=(0.05, 0.05), resolution=97, samples=64)
+    for network in BODIES:
+        scene = SDF(kind=kind, body=body(network), widths=(0.05, 0.05), resolution=97, samples=64)
         for name, value in scene.named_parameters():
             if "network" in name:
                 value.data.zero_()
@@ -81,12 +88,12 @@ def test_the_network_and_the_grid_show_the_same_sphere(kind: Kind) -> None:
     torch.testing.assert_close(one.color, two.color, atol=0.02, rtol=0)
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_its_gradient_is_one_long_and_the_loss_pulls_it_there(body: Body) -> None:
-    scene, points = SDF(body=body, rng=rng()), inside(radius=0.9)
+@pytest.mark.parametrize("network", BODIES)
+def test_its_gradient_is_one_long_and_the_loss_pulls_it_there(network: bool) -> None:
+    scene, points = SDF(body=body(network)), inside(radius=0.9)
     gradient = scene.gradient(points).detach()
     radial = points / points.norm(dim=-1, keepdim=True)
-    if body == "grid":
+    if not network:
         torch.testing.assert_close(gradient, radial, atol=0.05, rtol=0)
         assert float(on_eikonal.eikonal(gradient)) < 1e-3
     with torch.no_grad():
@@ -110,9 +117,9 @@ def test_the_eikonal_loss_in_closed_form() -> None:
 def check_eikonal() -> None:
     """0 on true distances (a sphere's, a plane's), (k - 1)^2 on k times one; finite differences."""
     points = inside().double()
-    sphere = points / points.norm(dim=-1, keepdim=True)
+    ball = points / points.norm(dim=-1, keepdim=True)
     plane = torch.tensor([[0.48, 0.6, 0.64]]).double().expand(9, 3)
-    for true in (sphere, plane):
+    for true in (ball, plane):
         assert float(on_eikonal.eikonal(true)) == pytest.approx(0, abs=1e-20)
         assert float(on_eikonal.eikonal(1.3 * true)) == pytest.approx(0.09)
     given = torch.randn(5, 3, generator=rng(4), dtype=torch.float64).requires_grad_()
@@ -133,9 +140,9 @@ def test_a_grid_is_its_own_march_in_world_units() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("body", BODIES)
-def test_every_number_can_be_learned(body: Body, kind: Kind) -> None:
-    scene = SDF(kind=kind, body=body, widths=None, samples=24, resolution=33)
+@pytest.mark.parametrize("network", BODIES)
+def test_every_number_can_be_learned(network: bool, kind: Kind) -> None:
+    scene = SDF(kind=kind, body=body(network), widths=None, samples=24, resolution=33)
     view = scene.render(Shot(front(17), LIGHT))
     (view.color.square().sum() + view.aux.orientation.sum()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in scene.parameters())

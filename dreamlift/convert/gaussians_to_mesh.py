@@ -36,7 +36,7 @@ def cut_gaussians(
         )
     lost = smoothed(lost, GRAIN * finish.smooth / voxels.cell)
     found = isosurface(lost, voxels.reach, level=dark)
-    within = voxels.dense.cpu()[lost > 0.5].double()
+    within = voxels.dense.cpu()[lost > dark].double()
     # Hollow inside as it may be: how far into its middling wall.
     wall = float(within[within > 0.1 * within.max()].median())
     return voxels, replace(found, reach=math.log(2) / max(wall, 1e-6))

@@ -12,6 +12,7 @@ from dreamlift.guidance.vsd import VSD, Study
 from dreamlift.priors.lora import Student
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.field import Field, Init
+from dreamlift.scenes.particles import stir
 from dreamlift.step import Step, exponential, linear
 
 
@@ -19,10 +20,8 @@ def unlike(count: int, init: Init, *, seed: int) -> list[Field]:
     """Fields to begin with; all but the first have faint colours of their own."""
     fields = [Field(init=init) for _ in range(count)]
     rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for field in fields[1:]:
-            for values in field.parameters():
-                values[..., 1:] += 0.1 * torch.randn(values[..., 1:].shape, generator=rng)
+    for field in fields[1:]:
+        stir(field, rng)
     return fields
 
 

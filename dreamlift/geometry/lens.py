@@ -5,8 +5,11 @@ A direction (x, y, 1) in front of a camera meets its picture at (fx x' + cx, fy 
 four for fisheyes. Pixel (row i, column j) has its centre at (j + 0.5, i + 0.5), as in COLMAP.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -57,16 +60,24 @@ def bend(lens: Lens, at: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s 2"]:
         powers = [angle ** (2 * k) for k in range(5)]
         k = (1.0, *lens.fisheye)
         scale = sum(a * b for a, b in zip(k, powers, strict=True)) * angle / r.clamp_min(1e-12)
-        slope = sum((2 * n + 1) * a * b for n, (a, b) in enumerate(zip(k, powers, strict=True)))
         scale = torch.where(r < 1e-9, 1.0, scale)
-        return torch.where(torch.as_tensor(slope > 0)[..., None], at * scale[..., None], torch.nan)
+        known = angle**2 < _fold([(2 * n + 1) * a for n, a in enumerate(k)])
+        return torch.where(known[..., None], at * scale[..., None], torch.nan)
     k1, k2, k3 = lens.radial
     p1, p2 = lens.tangential
     scale = 1 + square * (k1 + square * (k2 + square * k3))
-    slope = 1 + square * (3 * k1 + square * (5 * k2 + square * 7 * k3))
     u = x * scale + 2 * p1 * x * y + p2 * (square + 2 * x * x)
     v = y * scale + p1 * (square + 2 * y * y) + 2 * p2 * x * y
-    return torch.where((slope > 0)[..., None], torch.stack([u, v], -1), torch.nan)
+    known = square < _fold([1.0, 3 * k1, 5 * k2, 7 * k3])
+    return torch.where(known[..., None], torch.stack([u, v], -1), torch.nan)
+
+
+def _fold(slope: Sequence[float]) -> float:
+    """Where a slope, a polynomial by its coefficients, first is 0, beyond 0: from there on a lens
+    shows again what it has shown."""
+    roots = np.roots(np.trim_zeros(slope[::-1], "f"))
+    real = roots.real[(abs(roots.imag) < 1e-9) & (roots.real > 0)]
+    return float(real.min()) if len(real) else math.inf
 
 
 def straighten(

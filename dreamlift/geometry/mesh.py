@@ -7,7 +7,6 @@ outside). World: right-handed, +z up, an object faces +x.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -50,6 +49,13 @@ class Surface:
             raise ValueError(f"Part {self.name!r} has a texture but no uv. Give it uv (n 2).")
 
 
+def unit(x: Float[Tensor, "*s 3"]) -> Float[Tensor, "*s 3"]:
+    """Vectors of length 1; those shorter than 1e-12 become 0, and so does their gradient."""
+    square = x.square().sum(-1, keepdim=True)
+    known = square > 1e-24
+    return torch.where(known, x * torch.where(known, square, 1.0).rsqrt(), 0.0)
+
+
 def face_cross(vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3"]:
     """Outward normals of the faces, as long as twice the faces' areas."""
     a, b, c = vertices[faces].unbind(1)
@@ -67,7 +73,16 @@ def vertex_normals(
     total = torch.zeros_like(vertices)
     for corner in range(3):
         total = total.index_add(0, faces[:, corner], cross)
-    return F.normalize(total, dim=-1, eps=1e-20)
+    return unit(total)
+
+
+def welded(rows: Float[Tensor, "n c"]) -> Int[Tensor, " n"]:
+    """Of each row the first that is equal to it: of positions, a mesh without the cuts of its
+    texture; of positions and normals, one that is cut at its creases alone."""
+    _, group = rows.detach().unique(dim=0, return_inverse=True)
+    index = torch.arange(len(rows), device=rows.device)
+    first = torch.full_like(index, len(rows)).scatter_reduce(0, group, index, "amin")
+    return first[group]
 
 
 def area(vertices: Float[Tensor, "n 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, " f"]:

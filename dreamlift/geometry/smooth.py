@@ -5,12 +5,11 @@ Lengths are world units.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.geometry.hinges import Hinges
-from dreamlift.geometry.mesh import face_cross
+from dreamlift.geometry.mesh import face_cross, unit
 
 
 def umbrella(vertices: Float[Tensor, "v 3"], hinges: Hinges) -> Float[Tensor, "v 3"]:
@@ -71,7 +70,10 @@ def edge_length(
 def normal_consistency(
     vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], hinges: Hinges
 ) -> Float[Tensor, ""]:
-    """Mean of (1 - n0 . n1) / 2 over edges with two faces: 0 flat, 1 folded. As in nvdiffrec."""
+    """Mean of (1 - n0 . n1) / 2 over edges with two faces: 0 flat, 1 folded. As in nvdiffrec.
+
+    A face without an area has no normal: its edges count as a right angle and pull at nothing.
+    """
     pairs, _ = hinges.pairs()
-    normal = F.normalize(face_cross(vertices, faces), dim=-1, eps=1e-20)
+    normal = unit(face_cross(vertices, faces))
     return (0.5 - 0.5 * (normal[pairs[:, 0]] * normal[pairs[:, 1]]).sum(-1)).mean()

@@ -31,7 +31,8 @@ def tangents(
     t, v = total.split(3, -1)
     t = t - (t * normals).sum(-1, keepdim=True) * normals
     # Where u grows nowhere, any direction along the surface will do.
-    aside = torch.cross(normals, normals.roll(1, -1) + normals.new_tensor([0.0, 0.0, 1.0]), dim=-1)
+    least = F.one_hot(normals.abs().argmin(-1), 3).to(normals)
+    aside = torch.cross(normals, least, dim=-1)
     t = torch.where(t.norm(dim=-1, keepdim=True) > 1e-20, t, aside)
     t = F.normalize(t, dim=-1, eps=1e-20)
     hand = (torch.cross(normals, t, dim=-1) * v).sum(-1, keepdim=True)

@@ -72,7 +72,12 @@ def rasterise(
     where = (y * size + x)[inside]
     owner = torch.full((size * size,), -1, dtype=torch.long, device=faces.device)
     weight = torch.zeros(size * size, 3, dtype=uv.dtype, device=uv.device)
-    owner[where], weight[where] = face[inside], weights[inside].to(uv)
+    # Where charts meet, the texel is the last face's, and its weights are.
+    number = torch.arange(len(where), device=where.device)
+    row = torch.full_like(owner, -1).scatter_reduce(0, where, number, "amax")
+    covered = row >= 0
+    owner[covered] = face[inside][row[covered]]
+    weight[covered] = weights[inside].to(uv)[row[covered]]
     return owner.reshape(size, size), weight.reshape(size, size, 3)
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.geometry.hinges import Hinges
-from dreamlift.geometry.mesh import face_cross, vertex_normals
+from dreamlift.geometry.mesh import face_cross, unit, vertex_normals
 from dreamlift.lights import shade
 from dreamlift.render.raster import Raster, image_points, interpolate, rasterise
 from dreamlift.render.silhouette import antialias, crossings
@@ -26,23 +25,28 @@ def draw(
     shot: Shot,
     *,
     samples: int = 1,
+    soft: Int[Tensor, " v"] | None = None,
 ) -> Rendering[Raster]:
     """What the cameras see, differentiable in vertices and looks; depth is along the ray.
 
     `looks` are interpolated, and `paint` makes albedo of them (given the picture's points, in
     pixels, and the raster); without a light, that is what is seen. A picture is drawn `samples`
-    times as high and wide, and averaged.
+    times as high and wide, and averaged. `soft`: the vertex whose normal each shares, else its own.
     """
     s, h, w = samples, shot.cameras.height, shot.cameras.width
     cameras = shot.cameras.resized(h * s, w * s)
     points = image_points(vertices, cameras)
     raster = rasterise(points, faces, h * s, w * s)
     solid = (raster.face >= 0)[..., None].to(points)
-    held = torch.cat([vertices, vertex_normals(vertices, faces), looks], -1)
+    if soft is None:
+        normals = vertex_normals(vertices, faces)
+    else:
+        normals = vertex_normals(vertices, soft[faces])[soft]
+    held = torch.cat([vertices, normals, looks], -1)
     place, normal, look = interpolate(held, faces, raster).split((3, 3, looks.shape[1]), -1)
     color = paint(look, points, raster)
     away = place - cameras.position[:, None, None]
-    normal = F.normalize(normal, dim=-1)
+    normal = unit(normal)
     # The back of a triangle is a surface too, and it is lit from its own side.
     flat = face_cross(vertices.detach(), faces)[raster.face.clamp_min(0)]
     normal = torch.where((flat * away.detach()).sum(-1, keepdim=True) > 0, -normal, normal)

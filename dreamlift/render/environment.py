@@ -130,8 +130,11 @@ class Environment:
         """The environment in a direction, blurred as roughness wants it."""
         k, h, w, _ = self.blurred.shape
         x, y, z = direction.unbind(-1)
+        # Straight up and down all columns meet, and neither angle has a gradient.
+        flat = torch.hypot(x, y) < 1e-3
+        x, y = torch.where(flat, 1e-6, x), torch.where(flat, 0.0, y)
         column = torch.atan2(y, x) / (2 * math.pi) * w - 0.5
-        row = (z.clamp(-1, 1).acos() / math.pi * h - 0.5).clamp(0, h - 1)
+        row = (torch.atan2(torch.hypot(x, y), z) / math.pi * h - 0.5).clamp(0, h - 1)
         level = (roughness * (k - 1)).clamp(0, k - 1)
         total = torch.zeros_like(direction)
         for corner in range(8):

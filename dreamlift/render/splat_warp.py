@@ -264,7 +264,8 @@ class _Composite(torch.autograd.Function):
         ]
         _launch(backward, center.device, inputs)
         total = [torch.stack(parts).sum(0) for parts in zip(*buffers, strict=True)]
-        rows, *carried = (x.reshape(b, n, -1) for x in total if len(x) == b * n)
+        used = total if ctx.scene.lit else total[:2]
+        rows, *carried = (x.reshape(b, n, x.shape[1]) for x in used)
         return (
             rows[..., :2],
             rows[..., 2:5],

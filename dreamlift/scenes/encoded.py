@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.render.encoding import integrated, network
-from dreamlift.render.grid import raw_of
 from dreamlift.render.volume import Points
-from dreamlift.scenes.field import Body, Init, initial_density
+from dreamlift.scenes.field import Body, Init, initial_raw
 
 
 @final
@@ -49,7 +48,7 @@ class Integrated(Body):
         """The same in the mean over Gaussians of these further variances."""
         seen = integrated(points, variance + self.across**2, self.octaves)
         values = self.network(seen)
-        raw = raw_of(initial_density(points, self.init, self.optical_depth))
+        raw = initial_raw(points, self.init, self.optical_depth)
         return torch.cat([values[:, :1] + raw[:, None], values[:, 1:]], -1)
 
     def fresh(self) -> "Integrated":

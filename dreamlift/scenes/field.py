@@ -1,12 +1,13 @@
 """A radiance field: density and albedo everywhere in a ball, seen by volume rendering.
 
-phi is a dense grid of three nested levels (fast: seconds to a shape), or a small network on
-frequency encodings, as in DreamFusion (arXiv:2209.14988, Sec. 3.1), or another body (hashed.py).
+phi is a dense grid of three nested levels (fast: seconds to a shape), or another body: a small
+network on an encoding of the position (frequencies.py, hashed.py, encoded.py).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal, TypeAlias, final
 
 import torch
@@ -15,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dreamlift.lights import Light
-from dreamlift.render.encoding import frequencies, network
 from dreamlift.render.grid import density_of, halve, lookup, raw_of, vertices
 from dreamlift.render.occupancy import decay, occupancy
 from dreamlift.render.volume import (
@@ -62,6 +62,22 @@ def initial_density(
     return density.clamp_min(0.01)
 
 
+def initial_raw(
+    points: Float[Tensor, "n 3"], init: Init, optical_depth: float
+) -> Float[Tensor, " n"]:
+    """The raw density (render/grid.py) of `initial_density`."""
+    return raw_of(initial_density(points, init, optical_depth))
+
+
+def nests(resolution: int) -> None:
+    """Raise ValueError for a grid in whose cells the occupancy grid's do not lie."""
+    if resolution % 32 != 1 or resolution < 33:
+        raise ValueError(
+            "A grid's resolution must be one more than a multiple of 32, so that its levels "
+            f"and the occupancy grid nest. Got {resolution}; try 33, 65 or 129."
+        )
+
+
 class Grid(nn.Module):
     """Levels of vertices, each twice as fine as the one before, that are added up."""
 
@@ -98,28 +114,8 @@ class Grid(nn.Module):
         return F.max_pool3d(raw, stride + 1, stride)[0, 0]
 
 
-class Frequencies(nn.Module):
-    """A network on frequency encodings of the position, added to the initial field."""
-
-    def __init__(
-        self, raw: Callable[[Points], Tensor], rng: torch.Generator, octaves: int = 6
-    ) -> None:
-        super().__init__()
-        self.raw = raw
-        self.octaves = octaves
-        self.network = network((3 + 6 * octaves, 64, 64, 64, 4), rng)
-
-    def forward(self, points: Points) -> Float[Tensor, "n 4"]:
-        values = self.network(frequencies(points, self.octaves))
-        return torch.cat([values[:, :1] + self.raw(points)[:, None], values[:, 1:]], -1)
-
-    def densest(self, cells: int) -> Float[Tensor, "n n n"]:
-        """The greatest raw density at the corners of each cell."""
-        return at_corners(self, cells)
-
-
 class Body(nn.Module, ABC):
-    """Another body of a field's than the two above, as scenes/hashed.py has."""
+    """Another body of a field's than the grid: scenes/frequencies.py, hashed.py, encoded.py."""
 
     @abstractmethod
     def forward(self, points: Points) -> Float[Tensor, "n 4"]:
@@ -135,15 +131,10 @@ class Body(nn.Module, ABC):
         return self(points)
 
     def densest(self, cells: int) -> Float[Tensor, "n n n"]:
-        """The greatest raw density at the corners of each cell."""
-        return at_corners(self, cells)
-
-
-def at_corners(body: Frequencies | Body, cells: int) -> Float[Tensor, "n n n"]:
-    """The greatest raw density at the corners of each of `cells`^3 cells of the cube."""
-    corners = vertices(cells + 1, device=next(body.parameters()).device)
-    raw = body(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
-    return F.max_pool3d(raw, 2, 1)[0, 0]
+        """The greatest raw density at the corners of each of `cells`^3 cells of the cube."""
+        corners = vertices(cells + 1, device=next(self.parameters()).device)
+        raw = self(corners.flatten(0, 2))[:, 0].reshape(1, 1, *corners.shape[:3])
+        return F.max_pool3d(raw, 2, 1)[0, 0]
 
 
 def rays_of(shot: Shot, samples: int, rng: torch.Generator | None) -> Rays:
@@ -180,7 +171,7 @@ class Field(Scene[RayIntegrals]):
     def __init__(
         self,
         *,
-        body: Literal["grid", "frequencies"] | Body = "grid",
+        body: Body | None = None,
         init: Init = "fog",
         optical_depth: float = 3.0,
         normals: Literal["finite", "analytic"] = "finite",
@@ -188,26 +179,16 @@ class Field(Scene[RayIntegrals]):
         resolution: int = 65,
         levels: int = 3,
         marcher: Marcher | None = None,
-        rng: torch.Generator | None = None,
     ) -> None:
-        """`samples` along a diameter; `resolution` of the grid, one more than a multiple of 32, and
-        how many `levels` add up to it; `marcher` how a network is looked at, where not at all even
-        samples at once (marching.py); `rng` draws the network's weights (default: seed 0)."""
+        """`body`: None for a grid, which begins as `init` says; `samples` along a diameter;
+        `resolution` of the grid, one more than a multiple of 32, and how many `levels` add up to
+        it; `marcher` how a network is looked at, where not at all even samples at once
+        (marching.py)."""
         super().__init__()
-        if resolution % 32 != 1 or resolution < 33:
-            raise ValueError(
-                f"A grid's resolution must be one more than a multiple of 32, so that its levels "
-                f"and the occupancy grid nest. Got {resolution}; try 33, 65 or 129."
-            )
+        nests(resolution)
 
-        def raw(points: Points) -> Tensor:
-            return raw_of(initial_density(points, init, optical_depth))
-
-        rng = rng or torch.Generator().manual_seed(0)
-        if body == "grid":
-            self.body = Grid(resolution, raw, levels)
-        else:
-            self.body = Frequencies(raw, rng) if body == "frequencies" else body
+        raw = partial(initial_raw, init=init, optical_depth=optical_depth)
+        self.body = Grid(resolution, raw, levels) if body is None else body
         self.normals: Literal["finite", "analytic"] = normals
         self.samples = samples
         self.marcher = marcher
@@ -246,8 +227,7 @@ class Field(Scene[RayIntegrals]):
             n, levels = len(self.body.dense()), len(self.body.levels)
             fresh = Field(init="blob", resolution=n, levels=levels)
         else:
-            body = self.body.fresh() if isinstance(self.body, Body) else "frequencies"
-            fresh = Field(body=body)
+            fresh = Field(body=self.body.fresh())
         self.load_state_dict(fresh.state_dict())
 
     def dense(self, resolution: int = 65) -> Float[Tensor, "x y z 4"]:

@@ -105,8 +105,9 @@ class Cloud(Scene[Splats]):
 
     @property
     def bounds(self) -> Float[Tensor, "2 3"]:
-        """Two corners of a box that holds the means, in world units."""
+        """Two corners of a box that holds the means, in world units; of no Gaussians, 0."""
         means = self.means.detach()
+        means = means if len(means) else means.new_zeros(1, 3)
         return torch.stack([means.amin(0), means.amax(0)])
 
     def render(

@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.render.encoding import network
-from dreamlift.render.grid import HALF, raw_of
+from dreamlift.render.grid import HALF
 from dreamlift.render.hashgrid import Layout, encode
 from dreamlift.render.volume import Points
-from dreamlift.scenes.field import Body, Init, initial_density
+from dreamlift.scenes.field import Body, Init, initial_raw
 
 SMALL = Layout(levels=12, log_size=17, growth=(512 / 16) ** (1 / 11))
 """Up to 512 vertices a side, a quarter of the paper's table."""
@@ -52,7 +52,7 @@ class Hashed(Body):
         """Raw density and three colour logits; points of the cube [-1.25, 1.25]^3."""
         unit = (points / (2 * HALF) + 0.5).clamp(0, 1)
         values = self.network(encode(self.table, unit, self.layout))
-        raw = raw_of(initial_density(points, self.init, self.optical_depth))
+        raw = initial_raw(points, self.init, self.optical_depth)
         return torch.cat([values[:, :1] + raw[:, None], values[:, 1:]], -1)
 
     @staticmethod

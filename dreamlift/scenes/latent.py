@@ -5,17 +5,27 @@ through an encoder. A linear map shows roughly what its latents look like, and m
 colours of it.
 """
 
+from functools import partial
 from typing import final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dreamlift.render.grid import density_of, lookup, raw_of
+from dreamlift.render.grid import density_of, lookup
 from dreamlift.render.occupancy import decay, occupancy
 from dreamlift.render.volume import BALL, Matter, Points, RayIntegrals, march
 from dreamlift.scene import Rendering, Scene, Shot
-from dreamlift.scenes.field import REFRESH, Field, Grid, Init, initial_density, pictured, rays_of
+from dreamlift.scenes.field import (
+    REFRESH,
+    Field,
+    Grid,
+    Init,
+    initial_raw,
+    nests,
+    pictured,
+    rays_of,
+)
 from dreamlift.step import Step
 
 TO_RGB = (
@@ -59,10 +69,9 @@ class LatentField(Scene[RayIntegrals]):
     ) -> None:
         """As of a `Field`; its latents begin at 0, which is a middling grey."""
         super().__init__()
+        nests(resolution)
 
-        def raw(points: Points) -> Tensor:
-            return raw_of(initial_density(points, init, optical_depth))
-
+        raw = partial(initial_raw, init=init, optical_depth=optical_depth)
         self.body = Grid(resolution, raw, levels, channels=4)
         self.samples = samples
         self.register_buffer("seen", torch.zeros(32, 32, 32))

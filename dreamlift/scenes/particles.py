@@ -6,7 +6,7 @@ of one kind, begin unlike one another, and share nothing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, final
+from typing import Any, Generic, Literal, TypeAlias, final
 
 import torch
 from jaxtyping import Float, Int
@@ -52,10 +52,14 @@ class Particles(Scene[tuple[Part[Aux], ...]]):
         return self._scenes[particle]
 
     def revive(self) -> None:
-        """Each begins again, where it can."""
-        for scene in self._scenes:
+        """Each begins again, where it can, and its clock with it; all but the first stirred."""
+        rng = torch.Generator().manual_seed(0)
+        for k, scene in enumerate(self._scenes):
             if isinstance(scene, Revivable):
                 scene.revive()
+                self.taken[k] = 0
+                if k:
+                    stir(scene, rng)
 
     def render(
         self, shot: Shot, *, rng: torch.Generator | None = None
@@ -90,6 +94,15 @@ class Particles(Scene[tuple[Part[Aux], ...]]):
             own = Step(index, max(share, index + 1), step.rng)
             self[part.particle].adapt(own, part.view, optimizer)
             self.taken[part.particle] += 1
+
+
+@torch.no_grad()
+def stir(scene: Scene[Any], rng: torch.Generator) -> None:
+    """Faint colours of its own for a field on a grid, or a cloud: particles begin unlike."""
+    for name, values in scene.named_parameters():
+        if name == "dc" or name.startswith("body.levels."):
+            color = values if name == "dc" else values[..., 1:]
+            color += 0.1 * torch.randn(color.shape, generator=rng).to(color)
 
 
 def _together(parts: Sequence[Part[Aux]]) -> Rendering[tuple[Part[Aux], ...]]:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dreamlift.geometry.hinges import Hinges, hinges
-from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.mesh import Surface, vertex_normals, welded
 from dreamlift.render.drawn import draw
 from dreamlift.render.raster import Raster
 from dreamlift.render.texture import footprint, pyramid, trilinear
@@ -26,7 +26,11 @@ DARKEST = 0.01
 @final
 class PliableMesh(Scene[Raster]):
     """One surface. phi: `vertices` in world units, and logits of the colours of vertices or, where
-    the surface has a texture, of its texels."""
+    the surface has a texture, of its texels.
+
+    Vertices that begin at one place are one to silhouettes, and, where they begin with one normal
+    or none is given, to light: a texture's seams are not seen.
+    """
 
     def __init__(self, surface: Surface, *, samples: int = 1) -> None:
         """A picture is drawn `samples` times as high and wide, and averaged: for textures without
@@ -34,6 +38,11 @@ class PliableMesh(Scene[Raster]):
         super().__init__()
         if samples < 1:
             raise ValueError(f"A pixel needs 1 or more samples a side, not {samples}.")
+        if surface.texture is not None and surface.colors is not None:
+            raise ValueError(
+                f"The mesh {surface.name!r} has colours of vertices beside its texture; only one "
+                "of them can be made. Bake them together, or leave one out."
+            )
         if len(surface.faces) == 0:
             raise ValueError(f"The mesh {surface.name!r} has no faces; nothing could be seen.")
         self.samples = samples
@@ -46,7 +55,13 @@ class PliableMesh(Scene[Raster]):
         self.uv: Float[Tensor, "v 2"] | None
         self.register_buffer("faces", surface.faces)
         self.register_buffer("uv", None if surface.texture is None else surface.uv)
-        self.hinges = hinges(surface.faces)
+        self.joined: Int[Tensor, " v"]
+        self.soft: Int[Tensor, " v"]
+        places = surface.vertices
+        self.register_buffer("joined", welded(places), persistent=False)
+        cut = places if surface.normals is None else torch.cat([places, surface.normals], -1)
+        self.register_buffer("soft", welded(cut), persistent=False)
+        self.hinges = hinges(self.joined[surface.faces])
 
     @staticmethod
     def of(state: Mapping[str, Tensor]) -> "PliableMesh":
@@ -61,9 +76,11 @@ class PliableMesh(Scene[Raster]):
     def surface(self) -> Surface:
         """The mesh as it is now, for files and for scenes.mesh."""
         vertices, color = self.vertices.detach(), self.logits.detach().sigmoid()
+        normals = vertex_normals(vertices, self.soft[self.faces])[self.soft]
+        part = Surface(vertices, self.faces, normals=normals, name=self.name)
         if self.uv is None:
-            return Surface(vertices, self.faces, colors=color, name=self.name)
-        return Surface(vertices, self.faces, uv=self.uv, texture=color, name=self.name)
+            return replace(part, colors=color)
+        return replace(part, uv=self.uv, texture=color)
 
     def render(self, shot: Shot, *, rng: torch.Generator | None = None) -> Rendering[Raster]:
         """What the cameras see; depth is along the ray. Without a light, the albedo."""
@@ -76,6 +93,7 @@ class PliableMesh(Scene[Raster]):
             self._paint,
             shot,
             samples=self.samples,
+            soft=self.soft,
         )
 
     def _paint(
@@ -94,5 +112,5 @@ class PliableMesh(Scene[Raster]):
     def _hinges(self) -> Hinges:
         """On the device that the faces are on now."""
         if self.hinges.ends.device != self.faces.device:
-            self.hinges = hinges(self.faces)
+            self.hinges = hinges(self.joined[self.faces])
         return self.hinges

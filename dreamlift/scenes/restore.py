@@ -33,6 +33,8 @@ def restored(state: Mapping[str, Tensor]) -> Field | SDF | Cloud | PliableMesh:
     elif "body.levels.0" in state:
         levels = [value for name, value in state.items() if name.startswith("body.levels.")]
         side = max(len(level) for level in levels)
+        if levels[0].shape[-1] != 4:
+            raise ValueError(f"A field has 4 numbers at a vertex; here {levels[0].shape[-1]}.")
         kind = SDF if "log_width" in state else Field
         scene = kind(resolution=side, levels=len(levels), samples=3 * (side - 1) // 2)
     else:

@@ -6,7 +6,8 @@ comes out of it is its zero level, as sharp as its grid, whatever width it was r
 """
 
 import math
-from typing import Literal, final
+from functools import partial
+from typing import final
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,12 +26,17 @@ from dreamlift.render.volume import (
     outward,
 )
 from dreamlift.scene import Rendering, Scene, Shot
-from dreamlift.scenes.field import REFRESH, Frequencies, Grid, pictured, rays_of
+from dreamlift.scenes.field import REFRESH, Body, Grid, nests, pictured, rays_of
 from dreamlift.step import Step, exponential
 
 UNIT = 0.03
 """World units of a depth whose number in phi is 1: so that one learning rate does for it and for
 the logits of colours."""
+
+
+def sphere(points: Float[Tensor, "n 3"], radius: float) -> Float[Tensor, " n"]:
+    """How deep points lie in a sphere, in `UNIT`s."""
+    return (radius - points.norm(dim=-1)) / UNIT
 
 
 @final
@@ -44,25 +50,22 @@ class SDF(Scene[RayIntegrals]):
         self,
         *,
         kind: Kind = "volsdf",
-        body: Literal["grid", "frequencies"] = "grid",
+        body: Body | None = None,
         radius: float = 0.7,
         widths: tuple[float, float] | None = (0.3, 0.02),
         samples: int = 48,
         resolution: int = 65,
         levels: int = 3,
-        rng: torch.Generator | None = None,
     ) -> None:
         """`radius` of the sphere, world units; `widths` of the skin (render/skin.py) before the
         first and after the last step of a stage, world units, on a geometric line between, or
         None: it is learned, from 0.1; the rest as of a `Field`."""
         super().__init__()
+        nests(resolution)
 
-        def raw(points: Points) -> Tensor:
-            return (radius - points.norm(dim=-1)) / UNIT
-
-        rng = rng or torch.Generator().manual_seed(0)
+        raw = partial(sphere, radius=radius)
         self.kind: Kind = kind
-        self.body = Grid(resolution, raw, levels) if body == "grid" else Frequencies(raw, rng)
+        self.body = Grid(resolution, raw, levels) if body is None else body
         self.samples = samples
         self.widths = widths
         first = 0.1 if widths is None else widths[0]
