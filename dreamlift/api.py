@@ -12,146 +12,36 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from dreamlift import asked, memory, pilots, split
 from dreamlift.convert.finish import Finish, check_finish
 from dreamlift.detectors import examiner
 from dreamlift.embed import sentences_of
 from dreamlift.errors import BadInput
-from dreamlift.export import FILES, Asset, Format, Report, export, read_again, write
+from dreamlift.export import FILES, Asset, Format, Report, export, read_again, suffix_of, write
 from dreamlift.fit import Observer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
 from dreamlift.observers import standard
-from dreamlift.offers import Compared, Recipe, check_numbers, kind, name_of, recipe_of
+from dreamlift.offers import Compared, Recipe, check_numbers, name_of, recipe_of
 from dreamlift.priors.clip import embedded_clip
-from dreamlift.priors.comparer import Comparer, comparer_of
-from dreamlift.priors.source import Source, device_named, rehearse, source_for
+from dreamlift.priors.source import device_named, rehearse
 from dreamlift.recipes import Name, Preset
 from dreamlift.remedies import Remedies, told
+from dreamlift.request import Request, request
 from dreamlift.run import Run, run_folder
 from dreamlift.strips import Strips
-from dreamlift.within import loaded, plan_for
+from dreamlift.within import loaded
 
 REPORT = "report.json"
 """Written last, beside the asset's files: what was made, or why nothing was."""
 log = logging.getLogger("dreamlift")
-
-
-@dataclass(frozen=True)
-class Request:
-    """All that decides what a run makes."""
-
-    recipe: Recipe
-    prior: Source | Comparer
-    device: str
-    finish: Finish
-    remedies: bool = True
-    """Whether empty scenes and second faces are looked for on the way, and remedied."""
-    pilot: int = 1
-    """Seeds, from the recipe's on, that begin; the best goes on (pilots.py)."""
-    memory: str = ""
-    """What the prior may take of it, "8G"; empty: whatever it takes."""
-    parts: int = 1
-    """In which a step's views are scored, one after another or one on each process (split.py)."""
-
-    def config(self) -> dict[str, Any]:
-        """What config.json says of it."""
-        numbers = asked.settings(self.recipe, asdict(self.recipe))
-        rest: dict[str, Any] = {
-            "prior": asdict(self.prior),
-            "device": self.device,
-            "finish": asdict(self.finish),
-        }
-        if not self.remedies:
-            rest["remedies"] = False
-        if self.pilot > 1:
-            rest["pilot"] = self.pilot
-        if self.memory:
-            rest["memory"] = self.memory
-        if self.parts > 1:
-            rest["parts"] = self.parts
-        return {"recipe": name_of(self.recipe), **numbers, **rest}
-
-    @staticmethod
-    def of(run: Run) -> "Request":
-        """The request that a run was started with. Raises BadInput for what cannot be read."""
-        try:
-            config = dict(run.settings)
-            name, device = config.pop("recipe"), config.pop("device")
-            prior, finish = config.pop("prior"), config.pop("finish")
-            remedies, pilot = config.pop("remedies", True), config.pop("pilot", 1)
-            memory, parts = str(config.pop("memory", "")), config.pop("parts", 1)
-            if type(remedies) is not bool or not type(pilot) is type(parts) is int:
-                said = f"its remedies are {remedies!r}, its pilots {pilot!r}, its parts {parts!r}"
-                raise ValueError(said)
-            recipe = from_json(kind(name), asked.kept(run, config, kind(name)))
-            followed = Comparer if isinstance(recipe, Compared) else Source
-            return Request(
-                recipe,
-                from_json(followed, prior),
-                str(device),
-                from_json(Finish, finish),
-                remedies,
-                pilot,
-                memory,
-                parts,
-            )
-        except BadInput:
-            raise
-        except KeyError as error:
-            reason = f"it lacks {error.args[0]}"
-        except ValueError as error:
-            reason = str(error)
-        raise BadInput(
-            f"{run.path / 'config.json'} cannot be continued: {reason}. It was edited, or made by "
-            "another version; start again in another folder."
-        )
-
-
-def request(
-    recipe: Recipe,
-    *,
-    prior: str | Path = "embedded",
-    device: str = "auto",
-    finish: Finish | None = None,
-    remedies: bool = True,
-    pilot: int = 1,
-    memory: str = "",
-    parts: int = 1,
-) -> Request:
-    """Check all that can be checked without a network. Raises BadInput.
-
-    `memory`: what the prior may take of it, such as "8G"; whether it can is planned here. `parts`:
-    in which a step's views are scored; under torchrun at least one for each process. Nothing is
-    remedied in a run of several.
-    """
-    finish = finish or Finish()
-    asked.refuse_mistyped(recipe, pilot, parts)
-    asked.refuse_kinds(finish=(finish, Finish), remedies=(remedies, bool), device=(device, str))
-    check_numbers(recipe)
-    asked.check_files(recipe)
-    check_finish(finish)
-    device = device_named(device)
-    parts = max(parts, split.join(device)) if parts == 1 else parts
-    asked.check_parts(recipe, parts, pilot)
-    compared = isinstance(recipe, Compared)
-    source = comparer_of(prior, device) if compared else source_for(prior, device, recipe.prompt)
-    if isinstance(source, Source):
-        asked.check_told(recipe, source)
-    else:
-        source.check(recipe.prompt)
-    if pilot != 1:
-        pilots.check(recipe.prompt, pilot, world=not source.open)
-    plan_for(recipe, source, memory, device)
-    act = remedies and parts == 1
-    return Request(recipe, source, device, finish, act, pilot, memory, parts)
 
 
 def start(request: Request, out: str | Path | None = None) -> Run:
@@ -163,6 +53,11 @@ def start(request: Request, out: str | Path | None = None) -> Run:
     recipe = request.recipe
     title = asked.title(recipe)
     folder = Path(out or run_folder(Path("runs"), name_of(recipe), title, config))
+    if folder.suffix.lower() in map(suffix_of, get_args(Format)) and not folder.is_dir():
+        raise BadInput(
+            f"--out is the run's folder, and {folder} is named as a file. The mesh in it is "
+            f"asset.glb; `dreamlift export RUN --out {folder.name}` writes others."
+        )
     if not split.leads():
         split.meet()
         return Run.open(folder)
@@ -356,11 +251,19 @@ def make(
     device: str = "auto",
     out: str | Path | None = None,
     finish: Finish | None = None,
+    previews: int = 0,
+    remedies: bool = True,
+    pilot: int = 1,
     observers: Sequence[Observer] | None = None,
 ) -> Asset:
-    """`generate` by numbers: `make(DreamFusion("a cone", steps=900, scale=20.0))`."""
-    wanted = request(recipe, prior=prior, device=device, finish=finish)
-    return carry_on(start(wanted, out), observers)
+    """`generate` by numbers: `make(DreamFusion("a cone", steps=900, scale=20.0))`.
+
+    The numbers are those of a recipe in dreamlift.recipes; all else is as `generate` takes it.
+    """
+    wanted = request(
+        recipe, prior=prior, device=device, finish=finish, remedies=remedies, pilot=pilot
+    )
+    return carry_on(start(wanted, out), watching(recipe, previews, observers))
 
 
 def resume(folder: str | Path, *, observers: Sequence[Observer] | None = None) -> Asset:

@@ -92,9 +92,10 @@ def _plain(box: str) -> str:
 
 def refuse(prompts: Sequence[str], device: str, out: Path, flags: Sequence[str]) -> None:
     """Raise BadInput for what `generate` would refuse of any of the prompts; makes nothing."""
-    from dreamlift.api import request, watching
+    from dreamlift.api import watching
     from dreamlift.embed import bring
     from dreamlift.offers import kind
+    from dreamlift.request import request
     from dreamlift.run import Run
 
     said = asked(prompts[0], device, place(out, prompts[0]), flags)

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, make_dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union
 
@@ -24,8 +25,8 @@ from dreamlift.commands import Doctor, Evaluate, Export, Folder, Image, Train
 from dreamlift.data import Data
 from dreamlift.embed import Embed, bring
 from dreamlift.errors import BadInput
-from dreamlift.flags import refuse_anothers, refuse_choices
-from dreamlift.priors.homes import Absent, refuse_absent
+from dreamlift.flags import refuse_aliases, refuse_anothers, refuse_choices, refuse_unquoted
+from dreamlift.priors.homes import Absent
 from dreamlift.recipes import Name, Preset
 from dreamlift.reconstruct import NAME as RECONSTRUCT
 from dreamlift.reconstruct import Reconstruct
@@ -109,7 +110,7 @@ class Photographs(Reconstruct):
     __doc__ = Reconstruct.__doc__
 
     def run(self) -> int:
-        return _carry_on(self.start().path)
+        return _carry_on(_told(self.start().path))
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is ever fetched
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
+    if arguments == ["--version"]:
+        print(f"dreamlift {metadata.version('dreamlift')}")
+        return 0
     try:
         run = _parse(arguments)
         with _listening():
@@ -160,12 +164,12 @@ def _continued(error: BadInput, arguments: Sequence[str]) -> str:
 def _parse(arguments: Sequence[str]) -> Callable[[], int]:
     """The command that the arguments ask for, to be run."""
     words = [word for word in arguments if not word.startswith("-")]
-    if words[:1] in (["generate"], ["image"], ["embed"]) and not {"-h", "--help"} & set(arguments):
-        refuse_absent(arguments)
+    refuse_unquoted(arguments)
     first = _numbered(arguments) if words[:1] == ["generate"] else Generate
     commands = {"generate": first, "reconstruct": Photographs}
     commands |= {each.__name__.lower(): each for each in OTHERS}
     if words and words[0] in commands:
+        refuse_aliases(arguments, words[0])
         refuse_choices(arguments, commands[words[0]])
     named = [Annotated[each, tyro.conf.subcommand(name)] for name, each in commands.items()]
     command: Any = Union[*named]
@@ -194,9 +198,10 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 def _numbered(arguments: Sequence[str]) -> type[Generate]:
     """`Generate` with the numbers of the recipe and preset that the arguments name."""
-    from dreamlift.api import request, start, watching
+    from dreamlift.api import start, watching
     from dreamlift.convert.finish import Finish
     from dreamlift.offers import explain, recipe_of
+    from dreamlift.request import request
 
     plain = [word for word in arguments if word not in ("-h", "--help")]
     refuse_choices(plain, Choice)
@@ -226,7 +231,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             parts=self.split,
         )
         observers = watching(recipe, self.previews)
-        return _carry_on(start(settings, self.out).path, observers)
+        return _carry_on(_told(start(settings, self.out).path), observers)
 
     fields = [
         ("choice", Annotated[Choice, tyro.conf.arg(name="")], asked),
@@ -238,6 +243,15 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
         fields.insert(0, ("prompt", spoken, ""))
     space = {"run": run, "__doc__": Generate.__doc__}
     return make_dataclass("Numbered", fields, bases=(Generate,), namespace=space, frozen=True)
+
+
+def _told(folder: Path) -> Path:
+    """The folder of a run, named before the work begins: it can be watched, and gone on with."""
+    from dreamlift.split import leads
+
+    if leads():
+        print(f"The run is in {folder}", file=sys.stderr)
+    return folder
 
 
 def _carry_on(folder: Path, observers: "Sequence[Observer] | None" = None) -> int:

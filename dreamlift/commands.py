@@ -136,9 +136,10 @@ class Export:
 
     def run(self) -> int:
         from dreamlift import reconstructed
-        from dreamlift.api import Request, export_again
+        from dreamlift.api import export_again
         from dreamlift.convert.finish import Finish
         from dreamlift.export import SPLATS, suffix_of
+        from dreamlift.request import Request
         from dreamlift.run import Run
 
         run = Run.open(self.run_folder)

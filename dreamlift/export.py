@@ -198,7 +198,10 @@ def refuse_existing(paths: Sequence[Path], *, replace: bool) -> None:
         refuse_unwritable(path)
     there = [path for path in paths if path.exists()]
     if there and not replace:
-        raise BadInput(f"{there[0]} exists; nothing was changed. Choose another place.")
+        raise BadInput(
+            f"{there[0]} exists; nothing was changed. Choose another place (--out), or in Python "
+            "say replace=True."
+        )
 
 
 @contextmanager

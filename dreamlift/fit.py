@@ -296,13 +296,11 @@ def finished(run: Run) -> dict[str, Any]:
     """The state of the scene that the finished stage in `run` left. Raises BadInput as `made`."""
     state = run.load()
     if state is None or state["step"] < state["steps"]:
-        which = f"its stage {run.stage!r}" if run.stage else "its steps"
-        done = "not begun"
+        done = "not begun its steps"
         if state is not None:
-            done = f"done {state['step']} of {state['steps']} steps of"
-        raise BadInput(
-            f"{run.path} has {done} {which}. Finish it first: dreamlift resume {run.path}"
-        )
+            done = f"done {state['step']} of {state['steps']} steps"
+        of = f" of its stage {run.stage!r}" if run.stage else ""
+        raise BadInput(f"{run.path} has {done}{of}. Finish it first: dreamlift resume {run.path}")
     return cast("dict[str, Any]", state["scene"])
 
 

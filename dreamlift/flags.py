@@ -2,7 +2,9 @@
 that is; and another recipe's flag, with the recipes that have it."""
 
 import difflib
-from collections.abc import Generator, Sequence
+import itertools
+import shlex
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from dreamlift.errors import BadInput
@@ -21,6 +23,38 @@ def refuse_choices(words: Sequence[str], command: type) -> None:
             raise BadInput(
                 f"There is no {flag} {value!r}. Did you mean {near!r}? All: {', '.join(known)}."
             )
+
+
+ALIASES: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("generate", "image"),
+        {"--guidance": "--scale", "--cfg": "--scale", "--guidance-scale": "--scale",
+         "--iterations": "--steps", "--iters": "--steps", "-o": "--out", "--output": "--out",
+         "--method": "--optimise", "--optimize": "--optimise", "--model": "--prior"},
+    ),
+    **dict.fromkeys(("export", "data", "embed", "train", "batch"), {"-o": "--out",
+                                                                     "--output": "--out"}),
+}  # fmt: skip
+"""What flags are called elsewhere, by command."""
+
+
+def refuse_aliases(words: Sequence[str], command: str) -> None:
+    """Raise BadInput for a flag as others call it, naming ours."""
+    ours = ALIASES.get(command, {})
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag in ours and not (command == "generate" and ours[flag] == "--optimise"):
+            raise BadInput(f"There is no {flag}. Say {ours[flag]}.")
+
+
+def refuse_unquoted(words: Sequence[str]) -> None:
+    """Raise BadInput for a prompt of several words without quotes."""
+    if words[:1] not in (["generate"], ["image"]):
+        return
+    prompt = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
+    if len(prompt) > 1:
+        said = shlex.join([" ".join(prompt), *words[1 + len(prompt) :]])
+        raise BadInput(f"Put the prompt in quotes: dreamlift {words[0]} {said}")
 
 
 def refuse_anothers(words: Sequence[str], recipe: "Recipe") -> None:

@@ -47,6 +47,8 @@ class Run:
         holds another run or anything else, or cannot be written.
         """
         asked = cast("dict[str, Any]", json.loads(json.dumps(config)))
+        if path.is_file():
+            raise BadInput(f"{path} is a file. Name a folder with --out.")
         try:
             path.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(path)

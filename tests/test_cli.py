@@ -245,6 +245,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_continue(
     ended = generate(dreamlift, "--out", "run")
     assert (ended.code, ended.out) == (130, [])
     assert ended.err == (
+        "The run is in run\n"
         "\ndreamlift: Interrupted; nothing is lost. Continue with: dreamlift resume run\n"
     )
     monkeypatch.setattr(Source, "load", load_oracle)
@@ -281,6 +282,7 @@ def test_a_failure_of_another_kind_names_itself(
     ended = generate(dreamlift, "--out", "run")
     assert ended.code == 1
     assert ended.err == (
+        "The run is in run\n"
         "dreamlift: Failed: RuntimeError: the lamp fell over. The traceback is in run/error.log.\n"
     )
     monkeypatch.setattr(Source, "load", load_oracle)

@@ -73,9 +73,11 @@ class Sentence:
     """One sentence for every camera; the empty one is the null prompt of guidance, in whose place a
     `negative` one is said."""
 
-    def __init__(self, prior: Prior, text: str, *, negative: bool = False) -> None:
+    def __init__(self, prior: Prior, text: str | Prompt, *, negative: bool = False) -> None:
+        """`text`: or all that is said, pictures too."""
+        said = text if isinstance(text, Prompt) else Prompt(text, negative=negative)
         self._prior = prior
-        self._embedding = prior.embed(Prompt(text, negative=negative))
+        self._embedding = prior.embed(said)
 
     def __call__(self, shot: Shot) -> Condition:
         everywhere = torch.ones_like(shot.cameras.azimuth)

@@ -96,6 +96,8 @@ def _add(folder: Path, index: int, make: Made) -> None:
 def _look(out: Path, wanted: Mapping[str, Any]) -> None:
     """Raise BadInput unless `out` is new, empty, or a collection of the same settings."""
     note = out / SETTINGS
+    if out.is_file():
+        raise BadInput(f"{out} is a file. Name a folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         there = note.read_text() if note.exists() else None

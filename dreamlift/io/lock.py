@@ -19,6 +19,8 @@ def alone(folder: Path) -> Generator[None]:
     """
     from filelock import FileLock, Timeout  # a bare GPU machine may lack it
 
+    if folder.is_file():
+        raise BadInput(f"{folder} is a file. Name a folder.")
     try:
         held = FileLock(folder / LOCK, timeout=0).acquire()
     except Timeout:

@@ -37,7 +37,7 @@ def write_obj(path: Path, parts: Sequence[Surface]) -> None:
     for i, part in enumerate(parts):
         mean = torch.ones(3) if part.colors is None else part.colors.mean(0)
         shown = " ".join(f"{x:.4g}" for x in mean.tolist())
-        materials.append(f"newmtl material{i}\nKa 0 0 0\nKd {shown}\nKs 0 0 0\nillum 1\n")
+        materials.append(f"newmtl material{i}\nKa 0 0 0\nKd {shown}\nKs 0 0 0\nNs 0\nillum 1\n")
         if part.texture is not None:
             picture = _texture(path, i, count)
             save_png(picture, part.texture)

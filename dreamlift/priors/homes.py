@@ -44,6 +44,8 @@ class Known:
     """Ids under which it was known and is no more."""
     files: tuple[str, ...] = FULL
     """What of the repository is needed."""
+    turns: bool = False
+    """Whether it is told a picture and a turn, and no words."""
 
     @property
     def download(self) -> float:
@@ -108,17 +110,17 @@ KNOWN: Mapping[str, Known] = {
     ),
     "zero123": Known(
         "Zero-1-to-3 (105000 steps), 256x256, told a picture and a turn",
-        ("kxic/zero123-105000",), 1248, 32, "MIT (the authors' code)", files=VIEWS,
+        ("kxic/zero123-105000",), 1248, 32, "MIT (the authors' code)", files=VIEWS, turns=True,
     ),
     "zero123-xl": Known(
         "Zero123-XL, 256x256, told a picture and a turn",
         ("kxic/zero123-xl", "bennyguo/zero123-xl-diffusers"),
-        1248, 32, "MIT (the authors' code)", files=VIEWS,
+        1248, 32, "MIT (the authors' code)", files=VIEWS, turns=True,
     ),
     "stable-zero123": Known(
         "Stable Zero123, 256x256, told a picture, its elevation and a turn",
         ("kxic/stable-zero123",), 1248, 32,
-        "Stability AI Non-Commercial Research Community License", files=VIEWS,
+        "Stability AI Non-Commercial Research Community License", files=VIEWS, turns=True,
     ),
 }  # fmt: skip
 """Short names. Where a licence's text and this table differ, the text holds."""
@@ -204,16 +206,6 @@ def located(name: str) -> Path:
         if snapshot is not None:
             return snapshot
     raise absent(name)
-
-
-def refuse_absent(arguments: Sequence[str]) -> None:
-    """Raise as `located` for the prior that a command line names; costs no time, so comes first."""
-    for i, word in enumerate(arguments):
-        name = word.removeprefix("--prior=") if word.startswith("--prior=") else None
-        if word == "--prior" and i + 1 < len(arguments):
-            name = arguments[i + 1]
-        if name and (base := borrowed(name)[0]) != "embedded":
-            located(base)
 
 
 def download(name: str, folder: str) -> str:

@@ -20,12 +20,13 @@ import torch
 from safetensors import SafetensorError
 
 from dreamlift.errors import BadInput
+from dreamlift.grammar import parse
 from dreamlift.prior import Prior
 from dreamlift.priors import opening, pipelines
 from dreamlift.priors.books import Reader, Shelf
 from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.encoders import Later, unread
-from dreamlift.priors.homes import WHOLE, borrowed, located
+from dreamlift.priors.homes import KNOWN, WHOLE, borrowed, located
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import plainly, seen
@@ -84,10 +85,7 @@ class Source:
         family = pipelines.kind(self.folder) if self.open else ""
         turning = family in pipelines.TURNING
         if turning and not pictured:
-            raise BadInput(
-                f"The prior {self.name} turns a picture and reads no words. Say --recipe zero123 "
-                "--picture PHOTO.png, or choose a text-to-image prior for a sentence."
-            )
+            raise _wordless(self.name)
         if family in pipelines.TOGETHER and not together:
             raise BadInput(
                 f"The prior {self.name} denoises four views of an object at once. Say --recipe "
@@ -227,13 +225,37 @@ def source_of(name: str | Path, device: str) -> Source:
     return Source(full, _hash(folder, files), dtype)
 
 
-def source_for(name: str | Path, device: str, prompt: str) -> Source:
+def source_for(name: str | Path, device: str, prompt: str, *, pictured: bool = False) -> Source:
     """`source_of`, where "embedded" is, of the priors that ship inside, the one of the smaller
-    world that has all of the prompt: the first is the better one of what it knows."""
+    world that has all of the prompt: the first is the better one of what it knows.
+
+    Raises BadInput, before it says what to download, for a prior that reads no words where no
+    picture comes with the prompt.
+    """
+    known = KNOWN.get(borrowed(str(name))[0])
+    if known and known.turns and not pictured:
+        raise _wordless(str(name))
     if str(name) == "embedded" and not _has(WEIGHTS, prompt) and _has(WHOLE, prompt):
         log.info("The prior is `whole`: it has seen all of this, but draws it roughly.")
         name = "whole"
+    if str(name) in ("embedded", "whole") and _count(prompt) > 2:
+        log.warning("The priors that ship inside were shown two things at most in one picture.")
     return source_of(name, device)
+
+
+def _count(prompt: str) -> int:
+    """How many things a prompt names; 0 where it cannot be read."""
+    try:
+        return len(parse(prompt).things)
+    except ValueError:
+        return 0
+
+
+def _wordless(name: str) -> BadInput:
+    return BadInput(
+        f"The prior {name} turns a picture and reads no words. Say --recipe zero123 "
+        "--picture PHOTO.png, or choose a text-to-image prior for a sentence."
+    )
 
 
 def _has(folder: Path, prompt: str) -> bool:
