@@ -46,7 +46,7 @@ NEIGHBOURS = {
         "strips": "fit",
         "remedies": "detectors fit",
         "export": "convert films",
-        "cli": "api batch commands offers request embed data doctor flags reconstruct evaluate studio",
+        "cli": "api batch commands offers request embed data doctor flags reconstruct",
         "commands": "api doctor evaluate reconstruct reconstructed request showing playground",
         "reconstruct": "reconstructed evaluate",
         "api": "asked request embed within pilots offers evaluate",
