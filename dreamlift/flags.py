@@ -5,6 +5,7 @@ import difflib
 import itertools
 import shlex
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from dreamlift.errors import BadInput
@@ -32,8 +33,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
          "--iterations": "--steps", "--iters": "--steps", "-o": "--out", "--output": "--out",
          "--method": "--optimise", "--optimize": "--optimise", "--model": "--prior"},
     ),
-    **dict.fromkeys(("export", "data", "embed", "train", "batch"), {"-o": "--out",
-                                                                     "--output": "--out"}),
+    **dict.fromkeys(("export", "embed", "train", "batch"), {"-o": "--out", "--output": "--out"}),
 }  # fmt: skip
 """What flags are called elsewhere, by command."""
 
@@ -52,7 +52,7 @@ def refuse_unquoted(words: Sequence[str]) -> None:
     if words[:1] not in (["generate"], ["image"]):
         return
     prompt = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
-    if len(prompt) > 1:
+    if len(prompt) > 1 and not any(" " in word or Path(word).suffix for word in prompt):
         said = shlex.join([" ".join(prompt), *words[1 + len(prompt) :]])
         raise BadInput(f"Put the prompt in quotes: dreamlift {words[0]} {said}")
 

@@ -9,6 +9,7 @@ A caption names a subject and at most three more things, each bound to an earlie
 `parse` reads a sentence into a `Graph` (what is meant); `phrases.phrase` writes one.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from dreamlift.words import (
     SYNONYMS,
     UNTEXTURED,
     VIEWS,
+    a,
+    hint,
     singular,
     split,
     tokens,
@@ -81,7 +84,7 @@ def _matcher(table: dict[str, str]) -> list[tuple[list[str], str]]:
 _NOUNS = _matcher({**{n: n for n in NOUNS}, **SYNONYMS, **LATER})
 _RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways} | SIDES)
 _VIEWS = _matcher({v: v for v in VIEWS} | {"top view": "overhead view"})
-_BARE = tuple(opening.removeprefix("a ").removeprefix("an ") for opening in NEUTRAL)
+_BARE = tuple({n.removeprefix("a ").removeprefix("an ") for n in NEUTRAL} - set(NEUTRAL))
 _SKIP = _matcher(
     dict.fromkeys(NEUTRAL + _BARE + DECORATION + MORE + ELABORATE, "")
     | {"highly detailed 3d model": ""}
@@ -174,7 +177,7 @@ class _Reader:
 
     def add(self, noun: str, at: int, length: int) -> None:
         if self.several and noun not in PAIRS:
-            one = ("an " if noun[0] in "aeiou" else "a ") + noun
+            one = a(noun)
             raise ValueError(
                 f"{self.several!r}: one of each thing is made. Say {one!r}, or name each one: "
                 f"'{one} next to {one}'."
@@ -211,9 +214,13 @@ class _Reader:
         Of several things it could be of any, and is read before its noun only.
         """
         word, before = self.words[at], self.words[at - 1]
-        ends = at + 1 == len(self.words) or self.words[at + 1] == ","
+        rest = self.words[at + 1 :]
+        ends = not rest or rest[0] == "," or _take(rest, 0, _RELATIONS) is not None
+        more = list(itertools.dropwhile(lambda w: w in (",", *_ADJECTIVES), rest))
         if word not in _ADJECTIVES or self.said or not self.things or not ends:
             return 0
+        if _take(more, 0, _NOUNS):
+            return 0  # of striped, red flowers
         index = len(self.things) - 1
         if self.relation is not None:
             index = self.subject
@@ -308,7 +315,7 @@ class _Reader:
         elif found := _take(self.words, at, _NOUNS):
             self.add(found[0], at, found[1])
         elif found := _take(self.words, at, _SKIP):
-            pass
+            self.late |= at == 0 and " ".join(self.words[: found[1]]) in _BARE
         elif word in _ADJECTIVES:
             self.describe(word, at)
         elif word == UNTEXTURED:
@@ -317,20 +324,11 @@ class _Reader:
             if self.several:
                 raise ValueError("'two pairs': one of each thing is made. Say 'a pair of'.")
             self.several = word
-        elif word not in (*ARTICLES, "is", "and", ",") and self.words[at : at + 2] != [
-            "that",
-            "is",
-        ]:
-            raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.{_hint(word)}")
+        elif self.words[at : at + 2] == ["that", "is"]:
+            self.late = True
+        elif word not in (*ARTICLES, "is", "and", ","):
+            raise ValueError(f"{word!r} does not fit here: {' '.join(self.words)!r}.{hint(word)}")
         return found[1] if found else 1
-
-
-def _hint(word: str) -> str:
-    """What to say instead of a word that does not fit."""
-    if word == "front":
-        return " Say what is behind what: 'a cat behind a dog'."
-    holding = [noun for noun in NOUNS if word in noun.split()]
-    return f" There is: {', '.join(holding)}." if holding else ""
 
 
 def _read(text: str) -> _Reader:
@@ -348,7 +346,7 @@ def _read(text: str) -> _Reader:
     if reader.things and reader.said and not reader.relation:
         said, noun = " ".join(reader.said.values()), reader.things[-1].noun
         raise ValueError(
-            f"What is {said}, in {text!r}? Say it before its noun, as in 'a {said} {noun}'."
+            f"What is {said}, in {text!r}? Say it before its noun, as in '{a(said)} {noun}'."
         )
     if not reader.things or reader.said or reader.relation:
         raise ValueError(
@@ -388,8 +386,11 @@ def _refuse_news(aside: str, graph: Graph) -> None:
 
 def late(text: str) -> bool:
     """Whether a caption is said in a way that came after the models had been taught: a colour after
-    its noun, or of what is built of another. Raises as `parse` does."""
-    return _read(text).late
+    its noun, or of what is built of another, "that is", "on the left of". False for no caption."""
+    try:
+        return _read(text).late
+    except ValueError:
+        return False
 
 
 def owners(text: str) -> list[int]:

@@ -13,12 +13,9 @@ from dreamlift.words import (
     RELATIONS,
     SYNONYMS,
     UNTEXTURED,
+    a,
     split,
 )
-
-
-def _article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
 
 
 def _name(thing: Thing, rng: random.Random | None, article: bool = True) -> str:
@@ -32,7 +29,7 @@ def _name(thing: Thing, rng: random.Random | None, article: bool = True) -> str:
         pair = article and (rng is None or rng.random() < 0.5)
         named = f"a pair of {named}" if pair else named
     elif noun != "stilts" and article:
-        named = _article(named)
+        named = a(named)
     lenses = [f", {lens} is {c}" for lens, c in zip(LENSES, thing.lenses, strict=True) if c]
     return named + "".join(lenses)
 
@@ -60,7 +57,7 @@ def phrase(graph: Graph, rng: random.Random | None = None) -> str:
         last = link
     if graph.untextured:
         bare = re.sub(r"^an? ", "", text)
-        text = _article(f"{UNTEXTURED} {bare}")
+        text = a(f"{UNTEXTURED} {bare}")
     if rng is not None:
         text = _decorate(text, rng)
     return f"{text}, {graph.view}" if graph.view else text
@@ -77,7 +74,7 @@ def _decorate(text: str, rng: random.Random) -> str:
     if rng.random() < 0.12:
         first, _, rest = text.partition(" ")
         if first in ("a", "an"):
-            text = _article(f"{rng.choice(DECORATION[5:12])} {rest}")
+            text = a(f"{rng.choice(DECORATION[5:12])} {rest}")
     if rng.random() < 0.15:
         text = f"{rng.choice(NEUTRAL)} {text}"
     if rng.random() < 0.08:

@@ -23,8 +23,14 @@ _NAMED = f"(?:{'|'.join(COLOURS)})"
 _LENS = rf"[,.]? *\b(?:left|right) lens (?:is )?{_NAMED}"
 _OTHER = rf",? (?:and )?(?:left|right) (?:lens )?(?:is )?{_NAMED}"
 _ENDS = rf"[,.]? *\b{_NAMED} on (?:top|bottom)\b(?! of)"
-_CLAUSES = re.compile(rf"{_LENS}(?:{_OTHER})?\b|{_ENDS}", re.IGNORECASE)
-"""Clauses that say nothing but a colour."""
+_PAINT = "|".join((*PATTERNS, *MULTICOLORED))
+_GOES_ON = r"on|in|inside|next|beside|behind|with|wearing|holding|eating|riding|to|left|right"
+_MADE = (  # "made of stone", and not "of striped, red flowers"
+    rf",? *\b(?:is )?(?:made (?:out )?)?of (?:{_PAINT})\b"
+    rf"(?!(?:,? +(?:{_NAMED}|{_PAINT}|small|large|tall|fat)\b)* +(?!(?:{_GOES_ON})\b)[a-z])"
+)
+_CLAUSES = re.compile(rf"{_LENS}(?:{_OTHER})?\b|{_ENDS}|{_MADE}", re.IGNORECASE)
+"""Clauses that say nothing but a colour, or a material."""
 
 
 def untextured(text: str) -> str:

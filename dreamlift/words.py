@@ -118,7 +118,8 @@ BRACKETS = re.compile(r"\(([^()]*)\)\s*$")
 def split(text: str) -> list[str]:
     """Lower-case words and commas; hyphens become spaces, other punctuation is dropped, and so is
     what stands in brackets at the end (grammar.py reads it)."""
-    text = re.sub(rf"[-_/]|{BRACKETS.pattern}", " ", text.lower())
+    text = text.lower().replace("3-d ", "3d ")
+    text = re.sub(rf"[-_/]|{BRACKETS.pattern}", " ", text)
     return re.findall(r"[a-z0-9]+|,", text.replace(";", ","))
 
 
@@ -199,3 +200,16 @@ def strange(
     every = [*NOUNS, *synonyms, *PATTERNS, *MULTICOLORED]
     every += [way for ways in RELATIONS.values() for way in ways]
     return frozenset(" ".join(every).split()) - frozenset(" ".join(known).split())
+
+
+def a(words: str) -> str:
+    """Words with their article."""
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
+def hint(word: str) -> str:
+    """What to say instead of a word that does not fit."""
+    if word == "front":
+        return " Say what is behind what: 'a cat behind a dog'."
+    holding = [noun for noun in NOUNS if word in noun.split()]
+    return f" There is: {', '.join(holding)}." if holding else ""

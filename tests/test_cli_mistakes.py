@@ -30,6 +30,7 @@ MISTAKES = {
     ),
     "a method's": (("image", "a cone", "--method", "sds"), "no --method. Say --optimise.\n"),
     "short": (("export", "run", "-o", "x.glb"), "There is no -o. Say --out.\n"),
+    "a file after the prompt": (("image", "a cone", "out.png"), "out.png"),
     "a file for a folder": (
         ("generate", "a cone", "--out", "cone.glb"),
         "--out is the run's folder, and cone.glb is named as a file. The mesh in it is asset.glb; "

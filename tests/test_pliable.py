@@ -170,6 +170,12 @@ def test_creases_of_given_normals_stay() -> None:
     given = PliableMesh(Surface(vertices, faces, normals=normals)).surface().normals
     assert given is not None
     torch.testing.assert_close(given, normals)
+    mesh = PliableMesh(Surface(vertices, faces, normals=normals))
+    again = PliableMesh.of(mesh.state_dict()).surface().normals
+    assert again is not None
+    torch.testing.assert_close(again, normals)
+    before = {name: value for name, value in mesh.state_dict().items() if name != "soft"}
+    PliableMesh.of(before)
     soft = PliableMesh(Surface(vertices, faces)).surface().normals
     assert soft is not None
     torch.testing.assert_close(soft[0], soft[3])
@@ -180,3 +186,18 @@ def test_colours_beside_a_texture_are_refused() -> None:
                    uv=torch.zeros(3, 2), texture=torch.ones(4, 4, 3))  # fmt: skip
     with pytest.raises(ValueError, match="colours of vertices beside its texture"):
         PliableMesh(part)
+
+
+def test_vertices_of_one_place_stay_together() -> None:
+    square = torch.tensor([[0.0, -1, -1], [0, 1, -1], [0, 1, 1], [0, -1, 1]])
+    vertices = square[[0, 1, 2, 0, 2, 3]]
+    mesh = PliableMesh(Surface(0.5 * vertices, torch.tensor([[0, 1, 2], [3, 4, 5]])))
+    shot = Shot(orbit(torch.tensor([0.0]), torch.tensor([0.0]), size=24))
+    adam = torch.optim.Adam([mesh.vertices], lr=0.01)
+    for _ in range(5):
+        adam.zero_grad()
+        (-mesh.render(shot).alpha.sum()).backward()
+        adam.step()
+    made = mesh.surface().vertices
+    assert torch.equal(made[0], made[3]) and torch.equal(made[2], made[4])
+    assert not torch.allclose(made[0], 0.5 * vertices[0], atol=1e-3)

@@ -92,25 +92,12 @@ def test_every_animal_and_person_is_a_figure():
         ("a corgi with a hat on stilts", [("wearing", 0, 1), ("on stilts", 0, 2)]),
         ("a pig holding a sword on a surfboard", [("holding", 0, 1), ("riding", 0, 2)]),
         ("a cat with a crown on a table", [("wearing", 0, 1), ("on top of", 0, 2)]),
-        ("a vase with a flower next to a cube", [("in", 1, 0), ("next to", 0, 2)]),
+        ("a table with a mug on top of a book", [("on top of", 1, 0), ("on top of", 1, 2)]),
         ("a ball on top of a cube on top of a ring", [("on top of", 0, 1), ("on top of", 1, 2)]),
     ],
 )  # fmt: skip
 def test_who_does_it_and_what_with_and_in_mean(text: str, links: list[tuple[str, int, int]]):
     assert [(k.relation, k.subject, k.object) for k in meant(parse(text)).links] == links
-
-
-@pytest.mark.parametrize(
-    "text", ["a table with a mug and a book", "a surfboard with a cat and a dog"]
-)
-def test_several_things_on_one_stand_beside_one_another(text: str) -> None:
-    built = build(parse(text), 0)
-    below, one, other = (built.box(i) for i in range(3))
-    longer = int(np.argmax(below[1, :2] - below[0, :2]))
-    assert one[1, longer] < other[0, longer] + 0.02, "apart"
-    for on in (one, other):
-        assert on[0, 2] > below[0, 2] and abs(on[0, 2] - min(one[0, 2], other[0, 2])) < 0.1
-        assert below[0, longer] < on[:, longer].mean() < below[1, longer]
 
 
 def test_what_is_built_has_the_colours_of_what_it_is_built_of() -> None:

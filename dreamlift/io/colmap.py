@@ -4,6 +4,7 @@ A model is a folder with cameras, images and perhaps points3D, all .bin or all .
 OpenCV's and world-to-camera there; the world's axes are arbitrary.
 """
 
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ def read_colmap(folder: Path, model: Path) -> Album:
 def _lens(camera: _Camera, model: Path) -> Lens:
     """A lens of a COLMAP model (colmap/src/colmap/sensor/models.h)."""
     w, h = camera.width, camera.height
+    if not all(map(math.isfinite, camera.numbers)):
+        raise BadInput(f"{model}: a camera's numbers are {camera.numbers}. Run COLMAP again.")
     match camera.model, camera.numbers:
         case "SIMPLE_PINHOLE", (f, cx, cy):
             return Lens(f, f, cx, cy, w, h)

@@ -79,7 +79,7 @@ def unseen(folder: Path) -> frozenset[str]:
 def plainly(text: str) -> str:
     """A caption with words or ways that came after the models had been taught, said plainly."""
     words = {singular(word) for word in split(text)}
-    return phrase(parse(text)) if UNTAUGHT & words or (words and late(text)) else text
+    return phrase(parse(text)) if UNTAUGHT & words or late(text) else text
 
 
 def refuse(text: str, strange: frozenset[str], who: str) -> None:

@@ -28,8 +28,8 @@ class PliableMesh(Scene[Raster]):
     """One surface. phi: `vertices` in world units, and logits of the colours of vertices or, where
     the surface has a texture, of its texels.
 
-    Vertices that begin at one place are one to silhouettes, and, where they begin with one normal
-    or none is given, to light: a texture's seams are not seen.
+    Vertices that begin at one place stay together (the first of them counts), and where they begin
+    with one normal, or none is given, they share it: a texture's seams are not seen.
     """
 
     def __init__(self, surface: Surface, *, samples: int = 1) -> None:
@@ -60,7 +60,8 @@ class PliableMesh(Scene[Raster]):
         places = surface.vertices
         self.register_buffer("joined", welded(places), persistent=False)
         cut = places if surface.normals is None else torch.cat([places, surface.normals], -1)
-        self.register_buffer("soft", welded(cut), persistent=False)
+        self.register_buffer("soft", welded(cut))
+        self.register_load_state_dict_pre_hook(_softened)
         self.hinges = hinges(self.joined[surface.faces])
 
     @staticmethod
@@ -75,7 +76,7 @@ class PliableMesh(Scene[Raster]):
 
     def surface(self) -> Surface:
         """The mesh as it is now, for files and for scenes.mesh."""
-        vertices, color = self.vertices.detach(), self.logits.detach().sigmoid()
+        vertices, color = self.vertices.detach()[self.joined], self.logits.detach().sigmoid()
         normals = vertex_normals(vertices, self.soft[self.faces])[self.soft]
         part = Surface(vertices, self.faces, normals=normals, name=self.name)
         if self.uv is None:
@@ -86,7 +87,7 @@ class PliableMesh(Scene[Raster]):
         """What the cameras see; depth is along the ray. Without a light, the albedo."""
         looks = self.logits.sigmoid() if self.uv is None else self.uv
         return draw(
-            self.vertices,
+            self.vertices[self.joined],
             self.faces,
             self._hinges(),
             looks,
@@ -114,3 +115,8 @@ class PliableMesh(Scene[Raster]):
         if self.hinges.ends.device != self.faces.device:
             self.hinges = hinges(self.joined[self.faces])
         return self.hinges
+
+
+def _softened(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """States of before normals were shared have none: those of the mesh at hand."""
+    state.setdefault(f"{prefix}soft", module.get_buffer("soft"))

@@ -18,8 +18,8 @@ from dreamlift.words import held
 
 PLAIN = ("on top of", "next to", "on stilts", "left of", "right of", "behind")
 """Relations that anything can be in: what another has is where that one is."""
-HAD = ("wearing", "holding", "eating", "with")
-"""Of what another has."""
+HAD = ("wearing", "holding", "eating")
+"""Of what another has about it."""
 
 
 def bearer(graph: Graph, index: int) -> int:
@@ -65,7 +65,7 @@ def _doer(graph: Graph, link: Link) -> int:
     """Who a link is about: the thing named before it, or who has that, if it cannot be."""
     start = index = bearer(graph, link.subject)
     if link.relation in PLAIN:
-        has = [k.subject for k in graph.links if k.object == index and k.relation in HAD]
+        has = [k.subject for k in graph.links if k.object == index and _had(graph, k)]
         return _doer(graph, replace(link, subject=has[0])) if has else start
     other = graph.things[link.object].noun
     while not _can(graph, index, link.relation, other):
@@ -74,6 +74,12 @@ def _doer(graph: Graph, link: Link) -> int:
             return start
         index = bearer(graph, above[0])
     return index
+
+
+def _had(graph: Graph, link: Link) -> bool:
+    """Whether it is said what another has about it: a corgi with a hat, not a table with a mug."""
+    a, b = graph.things[link.subject].noun, graph.things[link.object].noun
+    return link.relation in HAD or (link.relation == "with" and _with(a, b)[0] in HAD)
 
 
 def _can(graph: Graph, index: int, relation: str, other: str) -> bool:

@@ -155,8 +155,7 @@ class Yard:
             return
         links = [k for k in self.graph.links if (k.relation, k.object) == ("on top of", below)]
         if len(links) > 1:
-            which = [k.subject for k in links].index(rider)
-            self.share(mine, below, (which + 0.5) / len(links), len(links))
+            self.share(below, [k.subject for k in links])
             return
         target = self.bodies[below]
         place = self._seat(rider, below) if len(theirs) == 1 else None
@@ -183,21 +182,34 @@ class Yard:
             self.land(mine, floor)
         self.join(below, rider)
 
-    def share(self, mine: Sequence[int], below: int, along: float, riders: int) -> None:
-        """Set one of several riders' stacks on the longer side of what is below, in its own part,
-        in which it must find room."""
-        low, high = bounds(self.bodies[below].reach)
-        longer = int(np.argmax((high - low)[:2]))
-        room = 0.95 * float((high - low)[longer]) / riders
-        mine_low, mine_high = bounds(self.reach(mine))
-        self.rescale(mine, min(1.0, room / float((mine_high - mine_low)[longer])))
-        mine_low, mine_high = bounds(self.reach(mine))
-        place = (low + high) / 2
-        place[longer] = low[longer] + along * (high - low)[longer]
-        x, y, _ = place - (mine_low + mine_high) / 2
-        self.move(mine, [x, y, 0.0])
-        self.land(mine, self.floor([below]))
-        self.join(below, mine[0])
+    def share(self, below: int, riders: Sequence[int]) -> None:
+        """Set the stacks of several riders in a row on the longer side of what is below, or across
+        its seat: smaller by one factor, if they must be to find room, so that sizes stay."""
+        body, stacks = self.bodies[below], [self.stack(rider) for rider in riders]
+        low, high = bounds(body.reach)
+        along, floor = int(np.argmax((high - low)[:2])), self.floor([below])
+        middle, span = (low + high) / 2, float((high - low)[along])
+        if (seat := body.toy.seat) is not None:
+            top = float(body.at(seat.centre)[2]) + 0.3 * body.scale
+            lower = [part for part in floor if support([part])[5] < top]
+            if lower and len(lower) < len(floor):  # there is a back
+                along, floor, middle = 1, lower, body.at(seat.centre)
+                span = 2 * float(seat.half) * body.scale
+        boxes = [bounds(self.reach(stack)) for stack in stacks]
+        widths = [float((corner - foot)[along]) for foot, corner in boxes]
+        factor = min(1.0, 0.95 * span / sum(widths))
+        begin = middle[along] - span / 2
+        for stack, width in zip(stacks, widths, strict=True):
+            self.rescale(stack, factor)
+            foot, corner = bounds(self.reach(stack))
+            place = middle.copy()
+            place[along] = begin + span * width / sum(widths) / 2
+            begin += span * width / sum(widths)
+            x, y, _ = place - (foot + corner) / 2
+            self.move(stack, [x, y, 0.0])
+            self.land(stack, floor)
+        for rider in riders:
+            self.join(below, rider)
 
     def land(self, stack: Sequence[int], floor: Sequence[Sequence[Solid]]) -> None:
         """Let the stack sink, or rise, until it touches the floor."""
