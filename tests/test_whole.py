@@ -108,4 +108,4 @@ def test_the_recorded_command_begins_as_the_log_of_the_weights_does(tmp_path: Pa
         assert one["step"] == other["step"]
         for kind in ("loss", "mse", "ground"):
             assert other[kind] == pytest.approx(one[kind], rel=0.05)
-    assert again[7]["step"] == 368
+    assert again[9]["step"] == 452
