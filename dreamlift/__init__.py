@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dreamlift.api import generate as generate
-    from dreamlift.api import make as make
     from dreamlift.api import resume as resume
     from dreamlift.cameras import Cameras as Cameras
     from dreamlift.cameras import orbit as orbit
@@ -32,7 +31,6 @@ __version__ = "0.1.0"
 
 _HOME = {
     "generate": "api",
-    "make": "api",
     "resume": "api",
     "Asset": "export",
     "Cameras": "cameras",

@@ -15,14 +15,14 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from dreamlift import asked, memory, pilots, split
 from dreamlift.convert.finish import Finish, check_finish
 from dreamlift.detectors import examiner
 from dreamlift.embed import sentences_of
 from dreamlift.errors import BadInput
-from dreamlift.export import FILES, Asset, Format, Report, export, read_again, suffix_of, write
+from dreamlift.export import FILES, Asset, Format, Report, export, read_again, write
 from dreamlift.fit import Observer
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
@@ -53,11 +53,6 @@ def start(request: Request, out: str | Path | None = None) -> Run:
     recipe = request.recipe
     title = asked.title(recipe)
     folder = Path(out or run_folder(Path("runs"), name_of(recipe), title, config))
-    if folder.suffix.lower() in map(suffix_of, get_args(Format)) and not folder.is_dir():
-        raise BadInput(
-            f"--out is the run's folder, and {folder} is named as a file. The mesh in it is "
-            f"asset.glb; `dreamlift export RUN --out {folder.name}` writes others."
-        )
     if not split.leads():
         split.meet()
         return Run.open(folder)

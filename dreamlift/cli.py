@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, make_dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args
 
 import tyro
 
@@ -230,6 +230,7 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
             memory=self.memory,
             parts=self.split,
         )
+        _refuse_file_name(self.out)
         observers = watching(recipe, self.previews)
         return _carry_on(_told(start(settings, self.out).path), observers)
 
@@ -245,11 +246,23 @@ def _numbered(arguments: Sequence[str]) -> type[Generate]:
     return make_dataclass("Numbered", fields, bases=(Generate,), namespace=space, frozen=True)
 
 
+def _refuse_file_name(out: Path | None) -> None:
+    """Raise BadInput for a run's folder that is named as one of the files in it would be."""
+    from dreamlift.export import Format, suffix_of
+
+    if out and not out.is_dir() and out.suffix.lower() in map(suffix_of, get_args(Format)):
+        raise BadInput(
+            f"--out is the run's folder, and {out} is named as a file. The mesh in it is "
+            f"asset.glb; `dreamlift export RUN --out {out.name}` writes others."
+        )
+
+
 def _told(folder: Path) -> Path:
-    """The folder of a run, named before the work begins: it can be watched, and gone on with."""
+    """The folder of a run, named before its work begins: it can be watched, and gone on with."""
+    from dreamlift.export import TURNTABLE
     from dreamlift.split import leads
 
-    if leads():
+    if leads() and not (folder / TURNTABLE).exists():
         print(f"The run is in {folder}", file=sys.stderr)
     return folder
 

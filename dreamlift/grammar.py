@@ -215,7 +215,7 @@ class _Reader:
         """
         word, before = self.words[at], self.words[at - 1]
         rest = self.words[at + 1 :]
-        ends = not rest or rest[0] == "," or _take(rest, 0, _RELATIONS) is not None
+        ends = not rest or rest[0] == "," or (self.relation and _take(rest, 0, _RELATIONS))
         more = list(itertools.dropwhile(lambda w: w in (",", *_ADJECTIVES), rest))
         if word not in _ADJECTIVES or self.said or not self.things or not ends:
             return 0

@@ -89,7 +89,7 @@ def test_more_than_two_things_are_warned_of(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.seconds
 def test_numbers_of_a_recipe_are_what_make_takes() -> None:
-    code = "from dreamlift import make; make('a cone')"
+    code = "from dreamlift.api import make; make('a cone')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert b"takes the numbers of a recipe, such as" in ran.stderr
     assert request(DreamFusion("a cone", scale=20.0)).config()["scale"] == 20.0

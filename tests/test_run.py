@@ -65,7 +65,7 @@ def test_an_unwritable_folder_is_told_before_work_starts(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"Cannot write to .*file/run: Not a directory\. Choose"):
         Run.create(tmp_path / "file" / "run", CONFIG)
-    with pytest.raises(BadInput, match=r"Cannot write to .*file: "):
+    with pytest.raises(BadInput, match=r"file is a file\. Name a folder with --out\."):
         Run.create(tmp_path / "file", CONFIG)
 
 
