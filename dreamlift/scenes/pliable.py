@@ -58,7 +58,7 @@ class PliableMesh(Scene[Raster]):
         self.joined: Int[Tensor, " v"]
         self.soft: Int[Tensor, " v"]
         places = surface.vertices
-        self.register_buffer("joined", welded(places), persistent=False)
+        self.register_buffer("joined", welded(places))
         cut = places if surface.normals is None else torch.cat([places, surface.normals], -1)
         self.register_buffer("soft", welded(cut))
         self.register_load_state_dict_pre_hook(_softened)
@@ -68,7 +68,9 @@ class PliableMesh(Scene[Raster]):
     def of(state: Mapping[str, Tensor]) -> "PliableMesh":
         """The mesh whose `state_dict` this is; of one sample a pixel."""
         look, uv = state["logits"].sigmoid(), state.get("uv")
-        part = Surface(state["vertices"], state["faces"], name="object")
+        places = state["vertices"]  # of those at one place the first alone is moved
+        places = places[state["joined"]] if "joined" in state else places
+        part = Surface(places, state["faces"], name="object")
         part = replace(part, colors=look) if uv is None else replace(part, uv=uv, texture=look)
         mesh = PliableMesh(part)
         mesh.load_state_dict(dict(state))
@@ -118,5 +120,6 @@ class PliableMesh(Scene[Raster]):
 
 
 def _softened(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """States of before normals were shared have none: those of the mesh at hand."""
-    state.setdefault(f"{prefix}soft", module.get_buffer("soft"))
+    """States of before vertices were shared say nothing of it: as in the mesh at hand."""
+    for name in ("joined", "soft"):
+        state.setdefault(f"{prefix}{name}", module.get_buffer(name))
