@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 REACH = 5
@@ -55,11 +55,17 @@ def ssim(
         return alike.mean()
     if padded:
         raise ValueError("A mask leaves out windows at the border already: do not say `padded`.")
-    whole = -F.max_pool2d(-mask.permute(0, 3, 1, 2), 11, 1)
-    weight = (whole == 1).to(x).repeat_interleave(c, 0)
+    weight = whole(mask).to(x).repeat_interleave(c, 0)
     if not float(weight.sum()) > 0:
         raise ValueError("The mask leaves no whole window of 11 pixels.")
     return (alike * weight).sum() / weight.sum()
+
+
+def whole(mask: Float[Tensor, "b h w 1"]) -> Bool[Tensor, "b 1 h2 w2"]:
+    """Which of SSIM's windows lie wholly in pixels where a mask is 1; none in a small picture."""
+    if min(mask.shape[1:3]) <= 2 * REACH:
+        return mask.new_zeros(len(mask), 1, 0, 0, dtype=torch.bool)
+    return -F.max_pool2d(-mask.permute(0, 3, 1, 2), 2 * REACH + 1, 1) == 1
 
 
 class _Windows(torch.autograd.Function):

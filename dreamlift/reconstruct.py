@@ -249,7 +249,8 @@ def _work(run: "Run") -> None:
         ) from error
     _tell(album, posed)
     memory.keep()
-    watching = terms, photos.Watch(posed), Bar()
+    empty = 0.0 if config["background"] == "black" else 1.0
+    watching = terms, photos.Watch(posed, empty=empty), Bar()
     made = recipe.run(run, posed, watching, device=device, also=also)
     log.info("scoring, filming, cutting the surface ...")
     photos.report(

@@ -389,5 +389,5 @@ def test_a_picture_is_in_front_of_what_stands_behind() -> None:
         made.scene.get_parameter("body.levels.2")[..., 0] = -30  # nothing there
         seen, behind = made.picture(cameras), made.behind(cameras.rays()[1])
     torch.testing.assert_close(seen, behind, atol=1e-4, rtol=0)
-    empty = Rebuilt(made.scene, None).picture(cameras, empty=0.25)
+    empty = Rebuilt(made.scene, None, empty=0.25).picture(cameras)
     torch.testing.assert_close(empty, torch.full_like(empty, 0.25), atol=1e-4, rtol=0)

@@ -20,7 +20,7 @@ from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.video import save_mp4
-from dreamlift.likeness import psnr, ssim
+from dreamlift.likeness import psnr, ssim, whole
 from dreamlift.posed import Posed
 from dreamlift.scenes.background import Environment
 from dreamlift.scenes.field import Field
@@ -42,20 +42,24 @@ def look(made: Either, cameras: Cameras) -> Float[Tensor, "h w 3"]:
 
 
 def truth(posed: Posed, i: int, made: Either) -> Float[Tensor, "h w 3"]:
-    """A photograph before what the scene is shown before: white where it is cut out."""
-    empty = 1.0 if made.behind is None else 0.0
+    """A photograph before what the scene is shown before, where it is cut out."""
+    empty = made.empty if made.behind is None else 0.0
     return posed.images[i] + (1 - posed.alpha[i]) * empty
 
 
 def scores(posed: Posed, made: Either) -> tuple[list[dict[str, Any]], list[Tensor]]:
-    """PSNR (dB) and SSIM of each photograph where it is known; and what was rendered."""
+    """PSNR (dB) and SSIM of each photograph where it is known; and what was rendered.
+
+    None where a mask leaves no pixel to compare, or none of SSIM's windows whole.
+    """
     rows: list[dict[str, Any]] = []
     seen: list[Tensor] = []
     for i, name in enumerate(posed.names):
         picture = look(made, posed.cameras[i : i + 1])
         pair = picture[None], truth(posed, i, made)[None], posed.known[i : i + 1]
-        alike = float(ssim(*pair)) if min(picture.shape[:2]) >= 11 else None
-        rows.append({"name": name, "psnr": psnr(*pair), "ssim": alike})
+        near = psnr(*pair) if bool(pair[2].any()) else None
+        alike = float(ssim(*pair)) if bool(whole(pair[2]).any()) else None
+        rows.append({"name": name, "psnr": near, "ssim": alike})
         seen.append(picture)
     return rows, seen
 
@@ -113,8 +117,10 @@ def sheet(posed: Posed, seen: list[Tensor], made: Either) -> Float[Tensor, "y x 
         known = posed.known[i]
         error = 3 * (photo - seen[i]).abs() * known
         pictures += [photo * known, seen[i], error]
-        one = psnr(seen[i][None], photo[None], known[None])
-        labels += [Path(posed.names[i]).name, f"{one:.1f} dB", "difference x 3"]
+        near = (
+            f"{psnr(seen[i][None], photo[None], known[None]):.1f} dB" if bool(known.any()) else ""
+        )
+        labels += [Path(posed.names[i]).name, near or "masked", "difference x 3"]
     return contact_sheet(torch.stack(pictures), columns=3, labels=labels)
 
 
@@ -154,10 +160,11 @@ def around(
 class Watch:
     """previews/latest.png: one held-out photograph, and what is made of it so far."""
 
-    def __init__(self, posed: Posed, *, seconds: float = 20.0) -> None:
+    def __init__(self, posed: Posed, *, empty: float = 1.0, seconds: float = 20.0) -> None:
+        """`empty`: the grey where nothing stands behind (scenes.rebuilt.Rebuilt)."""
         which = posed.held_out if bool(posed.held_out.any()) else ~posed.held_out
         self.one = posed.some(which)
-        self.seconds = seconds
+        self.empty, self.seconds = empty, seconds
         self._due = 0.0  # on time.monotonic's clock
 
     def __call__(self, moment: Moment) -> None:
@@ -167,7 +174,7 @@ class Watch:
         scene, behind = moment.stage.scene, moment.stage.keep.get("behind")
         if not isinstance(scene, Field | Cloud):
             raise ValueError("Only the fit of a field or of Gaussians is watched so.")
-        made = Rebuilt(scene, behind if isinstance(behind, Environment) else None)
+        made = Rebuilt(scene, behind if isinstance(behind, Environment) else None, self.empty)
         pair = [truth(self.one, 0, made), look(made, self.one.cameras[:1])]
         folder = moment.run.path / "previews"
         names = ["latest.png"]

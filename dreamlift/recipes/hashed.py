@@ -10,7 +10,7 @@ with the direction, even samples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -72,7 +72,7 @@ class HashGrid:
         """Make the field, or load it where the run has it, without the held-out photographs."""
         learned = posed.some(~posed.held_out)
         dense = Reconstruct(seed=self.seed, background=self.background)
-        made = Rebuilt(self.field(), dense.start(posed).behind).to(device)
+        made = replace(dense.start(posed), scene=self.field()).to(device)
         stage = dense.stage(made, learned, self.steps, self.rays, self.lr, also)
         fit(stage, run / HASHED, observers)
         return made

@@ -12,7 +12,7 @@ likeness in distil/elsewhere.py.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -71,7 +71,7 @@ class Reconstruct:
         size = self.stages()[0][0]
         field = Field(resolution=size, samples=self.samples * (size - 1) // (self.resolution - 1))
         if self.background in ("random", "black") or (self.background == "auto" and posed.cut_out):
-            return Rebuilt(field, None)
+            return Rebuilt(field, None, empty=0.0 if self.background == "black" else 1.0)
         return Rebuilt(field, Environment(rng=torch.Generator().manual_seed(self.seed)))
 
     def run(
@@ -89,7 +89,7 @@ class Reconstruct:
         done = 0
         for size, steps in self.stages():
             if done:
-                made = Rebuilt(made.scene.finer(), made.behind)
+                made = replace(made, scene=made.scene.finer())
             first, last = (exponential(at / self.steps, *self.lr) for at in (done, done + steps))
             rays = self.rays if size == self.resolution else self.rays // 2
             stage = self.stage(made, learned, steps, rays, (first, last), also)

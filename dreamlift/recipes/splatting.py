@@ -110,7 +110,7 @@ class Splatting:
             gaussians = on_field(field.scene, posed, self.count, rng, degree=self.degree)
         every = min(1000, max(self.steps // 8, 1))
         cloud = Cloud(gaussians, densify=self.growth(spread(posed.cameras)), degree_every=every)
-        return Rebuilt(cloud.to(device), field.behind)
+        return Rebuilt(cloud.to(device), field.behind, field.empty)
 
     def stage(self, made: Rebuilt[Cloud], posed: Posed, also: Also = None) -> Stage[Splats]:
         """The fit of the Gaussians, with further terms where there are some."""
