@@ -25,6 +25,8 @@ from torch import Tensor
 
 from dreamlift.cameras import Cameras, orbit, spherical
 from dreamlift.errors import BadInput
+from dreamlift.geometry.mesh import Surface, area
+from dreamlift.geometry.texels import sample
 from dreamlift.io.atomic import atomic
 from dreamlift.io.collection import PICTURES, Picture
 from dreamlift.io.images import load_image, load_levels, save_levels, save_png
@@ -62,8 +64,19 @@ class Piece:
     """A named part of an object."""
 
     name: str
-    color: tuple[float, float, float]  # sRGB in [0, 1]; its mean where it has several
+    color: tuple[float, float, float]  # sRGB in [0, 1]; its mean by area where it has several
     thing: int | None = None  # of the graph's things; None: there is no graph
+
+    @staticmethod
+    def of(part: Surface, thing: int | None = None) -> "Piece":
+        """A mesh, its colours taken at its vertices and weighed by area."""
+        color = torch.ones_like(part.vertices) if part.colors is None else part.colors
+        if part.texture is not None and part.uv is not None:
+            color = color * sample(part.texture, part.uv)
+        weight = area(part.vertices, part.faces)[:, None]
+        total = (color[part.faces].mean(1) * weight).sum(0) / weight.sum().clamp_min(1e-20)
+        red, green, blue = total.tolist()
+        return Piece(part.name, (red, green, blue), thing)
 
 
 @dataclass(frozen=True)

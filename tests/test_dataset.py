@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import rng
 from PIL import Image
 from toys import field
 
 from dreamlift.captures import read_capture
 from dreamlift.errors import BadInput
+from dreamlift.geometry.points import scatter
 from dreamlift.grammar import parse
 from dreamlift.io.images import load_image
 from dreamlift.io.meshes import read_mesh
@@ -21,11 +23,12 @@ from dreamlift.phrases import phrase
 from dreamlift.scene import Shot
 from dreamlift.scenes.mesh import Mesh
 from dreamlift.toybox.compose import build
-from dreamlift.toybox.dataset import Dataset, meant, scene_of
+from dreamlift.toybox.dataset import Dataset, meant, pieces, scene_of
 from dreamlift.toybox.lists import category
 from dreamlift.toybox.meaning import BUILT
+from dreamlift.toybox.mesh import mesh
 from dreamlift.toybox.scenes import toy_scene
-from dreamlift.words import NOUNS, held
+from dreamlift.words import NOUNS, PATTERNS, held
 
 SMALL = Dataset(seed=2, views=3, size=48, grid=12, points=300)
 SAID = ("a frog on stilts", "a small red cube on top of a blue ball")
@@ -124,8 +127,8 @@ def test_trimesh_finds_named_coloured_parts_that_stand_upright(given: Path) -> N
     cube, ball = (scene.geometry[scene.graph[name][1]] for name in ("cube", "ball"))
     assert cube.vertices[:, 1].mean() > ball.vertices[:, 1].max() - 0.1  # +y is up in glTF
     assert ball.is_watertight and ball.volume > 0
-    for mesh, part in zip((cube, ball), told["parts"], strict=True):
-        linear = mesh.visual.material.main_color[:3] / 255
+    for shape, part in zip((cube, ball), told["parts"], strict=True):
+        linear = shape.visual.material.main_color[:3] / 255
         srgb = 1.055 * linear ** (1 / 2.4) - 0.055
         np.testing.assert_allclose(srgb, part["color"], atol=0.03)
     points = trimesh.load(given / "000001" / "points.ply")
@@ -222,3 +225,15 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Nothing would be written"):
         Dataset(outputs=())
     assert meant("a frog on stilts").things[1].noun == "stilts"
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_patterned_part_has_the_mean_of_its_colours(pattern: str) -> None:
+    """As a mesh's has: what is written beside its name is what its points show."""
+    scene = toy_scene(parse(f"a {pattern} mug"), 3)
+    fine = mesh(scene.built, scene.coat, resolution=96)
+    body = max(range(len(fine)), key=lambda k: len(fine[k].faces))
+    spots = scatter(fine, 4000, rng())
+    mean = spots.color[spots.part == body].mean(0)
+    said = torch.tensor(pieces(scene)[body].color)
+    torch.testing.assert_close(said, mean, atol=0.05, rtol=0)

@@ -229,10 +229,14 @@ def test_files_that_cannot_be_read_are_refused_by_name_and_reason(
         folder.load(folder.entries[0])
 
 
-def test_a_line_of_no_area_shows_nothing(tmp_path: Path) -> None:
+def test_a_line_of_no_area_is_left_out_and_the_others_are_written(tmp_path: Path) -> None:
     (tmp_path / "line.obj").write_text("v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n")
-    with pytest.raises(BadInput, match=r"line\.obj shows nothing: no camera sees a triangle"):
-        looked(shelf(tmp_path, {"path": "line.obj", "caption": "a line"}))
+    (tmp_path / "face.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    lines = [{"path": f"{name}.obj", "caption": f"a {name}"} for name in ("line", "face")]
+    made = MeshDataset(outputs=("points", "mesh"), points=16)
+    (left,) = made.write(shelf(tmp_path, *lines), tmp_path / "out")
+    assert left[0] == "line.obj" and "none of its triangles has an area" in left[1]
+    assert (tmp_path / "out/000001/mesh.glb").exists()
 
 
 def test_captions_may_hold_any_letters_and_begin_with_a_mark(tmp_path: Path) -> None:

@@ -153,3 +153,13 @@ def test_colours_of_two_graphs_share_one_shape():
     blue = replace(graph, things=(replace(graph.things[0], colour="blue"), graph.things[1]))
     a, b = (paint.coat(built, g, random.Random(0)).base for g in (red, blue))
     assert (a[0] - b[0]).abs().max() > 0.5 and torch.equal(a[1], b[1])
+
+
+@pytest.mark.parametrize("food", ["banana", "peacock", "lily pad", "penguin"])
+def test_what_is_swallowed_whole_is_no_part(food: str):
+    """A bite may take the whole tip of a banana: what is left of every part has a surface."""
+    for seed in range(2):
+        graph = parse(f"a rabbit eating a {food}")
+        built = build(graph, seed)
+        coat = paint.coat(built, graph, random.Random(seed))
+        assert all(len(surface.faces) for surface in mesh(built, coat))

@@ -41,7 +41,6 @@ from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface, area
 from dreamlift.geometry.placement import bounds
 from dreamlift.geometry.points import scatter
-from dreamlift.geometry.texels import sample
 from dreamlift.io.collection import (
     CAPTIONS,
     FILES,
@@ -147,6 +146,8 @@ class Shelf:
         if not 0 < scale < float("inf"):
             raise BadInput(f"{entry.file} cannot be read: all of it is one point.")
         moved = [replace(part, vertices=_moved(part.vertices, scale, offset)) for part in parts]
+        if not any(bool((area(part.vertices, part.faces) > 0).any()) for part in moved):
+            raise BadInput(f"{entry.file} cannot be read: none of its triangles has an area.")
         x, y, z = offset.tolist()
         return Object(tuple(_named(moved)), scale, (x, y, z))
 
@@ -249,7 +250,7 @@ def part_numbers(fragments: Fragments) -> Int[Tensor, "b h w"]:
 
 def pieces(made: Object) -> tuple[Piece, ...]:
     """The parts' names and mean colours."""
-    return tuple(Piece(part.name, _mean_color(part)) for part in made.parts)
+    return tuple(Piece.of(part) for part in made.parts)
 
 
 def _entry(folder: Path, text: str, where: str) -> Entry:
@@ -356,14 +357,3 @@ def _named(parts: Sequence[Surface]) -> list[Surface]:
         taken.add(name)
         named.append(replace(part, name=name))
     return named
-
-
-def _mean_color(part: Surface) -> tuple[float, float, float]:
-    """Mean sRGB over the part's area, from its vertices."""
-    color = torch.ones_like(part.vertices) if part.colors is None else part.colors
-    if part.texture is not None and part.uv is not None:
-        color = color * sample(part.texture, part.uv)
-    weight = area(part.vertices, part.faces)[:, None]
-    total = (color[part.faces].mean(1) * weight).sum(0) / weight.sum().clamp_min(1e-20)
-    red, green, blue = total.tolist()
-    return red, green, blue

@@ -137,10 +137,13 @@ def part_numbers(traced: Traced) -> torch.Tensor:
 
 
 def pieces(scene: ToyScene) -> list[Piece]:
-    """The parts, as the mesh has them: name, sRGB colour (if a rainbow: its middle's), thing."""
-    made: list[Piece] = []
-    rows = zip(names(scene.built), scene.built.parts, scene.coat.base.tolist(), strict=True)
-    for name, part, (red, green, blue) in rows:
+    """The parts, as the mesh has them: name, sRGB colour (its mean where it has several), thing."""
+    built, made = scene.built, list[Piece]()
+    if bool(scene.coat.pattern.any()):
+        surfaces = mesh(built, scene.coat, resolution=32)
+        return [Piece.of(s, part.thing) for s, part in zip(surfaces, built.parts, strict=True)]
+    for name, part, base in zip(names(built), built.parts, scene.coat.base, strict=True):
+        red, green, blue = base.tolist()
         made.append(Piece(name, (red, green, blue), part.thing))
     return made
 

@@ -102,22 +102,32 @@ def _near(points: Array, direction: Array, high: float) -> Array:
 
 
 def _bite(yard: Yard, who: int, what: int) -> None:
-    """Cut a mouthful out of the upper corner in front, where the scene has solids to spare."""
+    """Cut a mouthful out of the upper corner in front, where the scene has solids to spare.
+
+    What is swallowed whole, such as the tip of a banana, is gone.
+    """
     body, side = yard.bodies[what], draw(yard.seed, who, what, "bite").choice((-1, 1))
     low, high = bounds(body.hull)
     points = skin([p.solids for p in body.toy.pieces if not p.detail])
     corner = points[np.argmax((points / (high - low)) @ [0.6, side * 0.7, 0.6])]
-    hole = ball(0.6 * float((high - low).min()) / 2).at(*corner.tolist())
+    wide = 0.6 * float((high - low).min()) / 2
+    hole = ball(wide).at(*corner.tolist())
     low_, high_ = bounds(support([(hole,)]))
 
     def bitten(solids: tuple[Solid, ...]) -> bool:
         start, end = bounds(support([solids]))
         return bool((start < high_).all() and (end > low_).all())
 
-    pieces = tuple(
-        replace(p, solids=(*p.solids, hole.cutting())) if bitten(p.solids) else p
-        for p in body.toy.pieces
-    )
+    def swallowed(solids: tuple[Solid, ...]) -> bool:
+        crust = skin([solids])
+        return len(crust) > 0 and bool((np.linalg.norm(crust - corner, axis=1) < 1.03 * wide).all())
+
+    left = [
+        (replace(p, solids=(*p.solids, hole.cutting())) if bitten(p.solids) else p, thing)
+        for p, thing in zip(body.toy.pieces, body.things, strict=True)
+        if not swallowed(p.solids)
+    ]
+    pieces, things = tuple(p for p, _ in left), tuple(thing for _, thing in left)
     others = [p for i, b in yard.bodies.items() if i != what for p in b.toy.pieces]
     if count([p for p in (*others, *pieces) if not p.detail]) <= MOST_SOLIDS:
-        yard.bodies[what] = replace(body, toy=replace(body.toy, pieces=pieces))
+        yard.bodies[what] = replace(body, toy=replace(body.toy, pieces=pieces), things=things)
