@@ -12,6 +12,7 @@ from torch import Tensor
 from dreamlift.errors import BadInput
 from dreamlift.io import cutout
 from dreamlift.io.images import load_image, save_png
+from dreamlift.priors.opening import on_white
 
 RED, BLUE = torch.tensor([0.9, 0.1, 0.2]), torch.tensor([0.3, 0.4, 0.8])
 
@@ -128,6 +129,18 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     a, b = (cutout.read_cutout(tmp_path / name) for name in ("a.png", "b.png"))
     assert torch.equal(a, b)
     assert load_image(tmp_path / "b.png").shape[:2] == (140, 90)  # textures and the like: as it is
+    assert torch.equal(load_image(tmp_path / "b.png", upright=True), load_image(tmp_path / "a.png"))
+
+
+def test_a_picture_that_a_prior_is_told_is_turned_too(tmp_path: Path) -> None:
+    square = torch.rand(8, 8, 3)
+    save_png(tmp_path / "a.png", square)
+    with Image.open(tmp_path / "a.png") as stored:
+        told = Image.Exif()
+        told[0x112] = 6
+        stored.save(tmp_path / "b.png", exif=told)
+    seen = on_white(tmp_path / "b.png")
+    torch.testing.assert_close(seen, square.rot90(-1), atol=0.003, rtol=0)
 
 
 def test_a_large_picture_is_shrunk_before_it_is_looked_at(

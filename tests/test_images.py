@@ -162,6 +162,9 @@ def test_a_film_has_its_frames_in_a_format_browsers_play(tmp_path: Path):
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.width, stream.height, float(stream.average_rate)) == (48, 32, 12.0)
         levels = [frame.to_ndarray(format="rgb24").mean() / 255 for frame in film.decode(video=0)]
+        said = stream.codec_context
+        assert (said.colorspace, said.color_range) == (6, 1)  # BT.601; in HD untold is BT.709
+        assert (said.color_primaries, said.color_trc) == (1, 13)
     assert levels == pytest.approx([0, 0.25, 0.5, 0.75, 1.0], abs=0.02)
     assert (tmp_path / "a.mp4").read_bytes().find(b"moov") < 100  # the index comes first
 

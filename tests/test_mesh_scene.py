@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import trimesh
 from conftest import rng, shared_data
 from torch import Tensor
 
@@ -163,6 +164,24 @@ def test_the_back_of_a_triangle_is_lit_from_its_own_side():
     for azimuth, expected in [(180.0, 1.0), (0.0, 0.2)]:
         color = flat.render(Shot(view(azimuth), behind)).color[0, 20, 20]
         torch.testing.assert_close(color, torch.full((3,), expected), atol=1e-3, rtol=0)
+
+
+def test_a_clockwise_file_is_lit_from_outside(tmp_path: Path):
+    """Its normals say where outside is; without them nothing does, and the nearer side is lit."""
+    ball = trimesh.creation.icosphere(2)
+    pictures: list[Tensor] = []
+    for turned in (False, True):
+        for normals in (False, True):
+            lines = [f"v {x} {y} {z}" for x, y, z in ball.vertices.tolist()]
+            lines += [f"vn {x} {y} {z}" for x, y, z in ball.vertices.tolist() if normals]
+            for face in (ball.faces[:, ::-1] if turned else ball.faces) + 1:
+                lines.append("f " + " ".join(f"{k}//{k}" if normals else f"{k}" for k in face))
+            (tmp_path / "ball.obj").write_text("\n".join(lines))
+            light = lamp(1, at=[5.0, 0.0, 0.0], ambient=0.3)
+            seen = load_mesh(tmp_path / "ball.obj").render(Shot(view(0.0), light))
+            pictures.append(seen.color[0, 18:22, 18:22].detach())
+    for picture in pictures:
+        assert float(picture.min()) > 0.9
 
 
 def test_normals_between_corners_are_smooth():

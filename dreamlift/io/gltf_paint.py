@@ -15,6 +15,8 @@ from dreamlift.io.images import decode
 
 REPEAT, CLAMP, MIRROR = 10497, 33071, 33648
 """What a sampler shows beyond a picture's border."""
+NEAREST, SHARP = 9728, 1024
+"""To enlarge by whole texels; as we enlarge smoothly, such a picture is read up to this large."""
 MOST = 1 << 24
 """Texels that a picture may grow to where it does not repeat, or twice its own."""
 
@@ -38,7 +40,7 @@ class Paints:
         self.file = file
         self._paints: dict[int, Paint] = {}
         self._images: dict[int, Tensor] = {}
-        self._pictures: dict[tuple[int, str, float], Tensor] = {}
+        self._pictures: dict[tuple[int, str, float, bool], Tensor] = {}
         self._wider: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
 
     def of(self, primitive: Mapping[str, Any]) -> Paint:
@@ -61,15 +63,16 @@ class Paints:
         maps: list[Tensor | None] = []
         wraps: list[tuple[int, int]] = []
         for info, kind in zip(infos, kinds, strict=True):
-            image, wrap = (None, (REPEAT, REPEAT)) if info is None else self._source(info["index"])
-            wraps.append(wrap)
+            image, sampler = (None, {}) if info is None else self._source(info["index"])
+            wraps.append((sampler.get("wrapS", REPEAT), sampler.get("wrapT", REPEAT)))
             if info is None or image is None:
                 maps.append(None)
                 continue
             transform = info.get("extensions", {}).get("KHR_texture_transform", {})
             own = transform.get("texCoord", info.get("texCoord", 0)), transform
             place = place or own  # as the first map says; those that do not agree are left out
-            maps.append(self._picture(image, kind, shine or 0.0) if own == place else None)
+            blocks = sampler.get("magFilter") == NEAREST
+            maps.append(self._picture(image, kind, shine or 0.0, blocks) if own == place else None)
         roughness = float(mirror.get("roughnessFactor", 1)) if whole else 1.0
         metallic = float(mirror.get("metallicFactor", 1)) if whole else 0.0
         if len(factor) < 3 or not all(map(math.isfinite, (*factor.tolist(), roughness, metallic))):
@@ -77,8 +80,8 @@ class Paints:
         roughness, metallic = (min(max(x, 0.0), 1.0) for x in (roughness, metallic))
         return Paint(factor.clamp(0, 1), roughness, metallic, place, tuple(wraps), tuple(maps))
 
-    def _source(self, index: Any) -> tuple[int | None, tuple[int, int]]:
-        """Which image a texture shows (None: it says none), and how beyond its border."""
+    def _source(self, index: Any) -> tuple[int | None, Mapping[str, Any]]:
+        """Which image a texture shows (None: it says none), and how: its sampler."""
         texture = self.file.entry("textures", index)
         said = texture.get("extensions", {})
         others = {name: more["source"] for name, more in said.items() if "source" in more}
@@ -90,19 +93,22 @@ class Paints:
                 "in.glb out.glb`)."
             )
         sampler = self.file.entry("samplers", texture["sampler"]) if "sampler" in texture else {}
-        return source, (sampler.get("wrapS", REPEAT), sampler.get("wrapT", REPEAT))
+        return source, sampler
 
-    def _picture(self, image: int, kind: str, shine: float) -> Float[Tensor, "h w c"]:
+    def _picture(self, image: int, kind: str, shine: float, blocks: bool) -> Float[Tensor, "h w c"]:
         """What a map takes of an image: colours or bumps, glTF's green and blue, or roughness by
-        glossiness, which is `shine` times alpha."""
-        if (image, kind, shine) not in self._pictures:
+        glossiness, which is `shine` times alpha. `blocks`: whether its texels have sharp edges."""
+        if (image, kind, shine, blocks) not in self._pictures:
             texels = self._image(image)
+            if blocks:
+                larger = max(1, SHARP // max(texels.shape[:2]))
+                texels = texels.repeat_interleave(larger, 0).repeat_interleave(larger, 1)
             made = texels[..., 1:3] if kind == "gloss" else texels[..., :3]
             if kind == "shine":
                 alpha = texels[..., 3:] if texels.shape[-1] == 4 else torch.ones_like(made[..., :1])
                 made = torch.cat([1 - shine * alpha, torch.ones_like(alpha)], -1).clamp(0, 1)
-            self._pictures[image, kind, shine] = made
-        return self._pictures[image, kind, shine]
+            self._pictures[image, kind, shine, blocks] = made
+        return self._pictures[image, kind, shine, blocks]
 
     def _image(self, index: int) -> Float[Tensor, "h w c"]:
         image = self.file.entry("images", index)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from dreamlift.errors import BadInput
@@ -127,9 +127,12 @@ def decode(content: bytes, *, name: str) -> Float[Tensor, "h w c"]:
         return from_pil(picture, name=name)
 
 
-def load_image(path: Path) -> Float[Tensor, "h w c"]:
-    """A picture file: 3 channels, or 4 where it has (straight) alpha."""
+def load_image(path: Path, *, upright: bool = False) -> Float[Tensor, "h w c"]:
+    """A picture file: 3 channels, or 4 where it has (straight) alpha. `upright`: turned as its
+    EXIF says, as a viewer shows it, and not as a camera's calibration has it."""
     with reading(str(path)), Image.open(path) as picture:
+        if upright:
+            ImageOps.exif_transpose(picture, in_place=True)
         return from_pil(picture, name=str(path))
 
 

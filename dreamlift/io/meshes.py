@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dreamlift.errors import BadInput
-from dreamlift.geometry.mesh import Surface
+from dreamlift.geometry.mesh import Surface, face_cross
 from dreamlift.geometry.placement import from_y_up
 from dreamlift.io.gltf_read import read_gltf
 from dreamlift.io.mtl import file_name, located
@@ -25,7 +25,9 @@ def read_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> tuple[Surface, ...]
     """The parts of a mesh file, in our axes (+z up, facing +x).
 
     `up` says how the file stands: "y" (facing +z, as glTF is by definition and OBJ by habit) or
-    "z" (our own axes). Raises BadInput where the file cannot be read or holds no triangles.
+    "z" (our own axes). Where a part's faces run clockwise as its normals see them, the normals are
+    right and the faces are turned. Raises BadInput where the file cannot be read or holds no
+    triangles.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
@@ -33,6 +35,7 @@ def read_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> tuple[Surface, ...]
     if not path.is_file():
         raise BadInput(f"{path} does not exist.")
     parts = read_gltf(path) if suffix in (".glb", ".gltf") else _read_other(path)
+    parts = tuple(_wound(part) for part in parts)
     return tuple(_upright(part) for part in parts) if up == "y" else parts
 
 
@@ -46,6 +49,14 @@ def absent(path: Path) -> list[str]:
         files = [file_name(name) for name in pictures(path.read_bytes())]
         names = [name for name in files if not located(name, path.parent)]
     return list(dict.fromkeys(names))
+
+
+def _wound(part: Surface) -> Surface:
+    """With faces that run counterclockwise as its normals see them."""
+    if part.normals is None or int(part.faces.max()) >= len(part.vertices):
+        return part
+    along = face_cross(part.vertices, part.faces) * part.normals[part.faces].sum(1)
+    return part if float(along.sum()) >= 0 else replace(part, faces=part.faces.flip(-1))
 
 
 def _upright(part: Surface) -> Surface:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,6 +23,7 @@ def save_mp4(path: Path, frames: Iterable[Float[Tensor, "h w 3"]], *, fps: int =
         with av.open(str(file.absolute()), "w", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
             stream.pix_fmt = "yuv420p"
+            _tag(stream.codec_context)
             stream.codec_context.thread_count = 1  # the same bytes, however many cores there are
             count = 0
             for frame in frames:
@@ -36,3 +38,11 @@ def save_mp4(path: Path, frames: Iterable[Float[Tensor, "h w 3"]], *, fps: int =
             if count == 0:
                 raise ValueError("A film needs at least one frame.")
             container.mux(stream.encode(None))
+
+
+def _tag(codec: Any) -> None:
+    """Say which colours it holds; where nothing is said, players take films of HD for BT.709."""
+    codec.colorspace = 6  # BT.601, as the frames are converted
+    codec.color_range = 1  # 16 to 235
+    codec.color_primaries = 1  # sRGB's, which are BT.709's
+    codec.color_trc = 13  # sRGB

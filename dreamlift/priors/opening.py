@@ -53,8 +53,11 @@ def load(
 
 
 def on_white(file: Path) -> Float[Tensor, "h w 3"]:
-    """A square picture file before white, sRGB in [0, 1]. Raises BadInput for another shape."""
-    image = load_image(file)
+    """A square picture file before white, sRGB in [0, 1], turned as its EXIF says.
+
+    Raises BadInput for another shape.
+    """
+    image = load_image(file, upright=True)
     if image.shape[0] != image.shape[1]:
         raise BadInput(
             f"{file} is {image.shape[1]}x{image.shape[0]} pixels; this prior wants a square "
