@@ -42,11 +42,12 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from bench.kept import Kept
 from dreamlift.api import make
 from dreamlift.cameras import Cameras, turntable
 from dreamlift.convert.finish import Finish
 from dreamlift.evaluate.figures import figure
-from dreamlift.evaluate.judging import Judge, shipped_judge
+from dreamlift.evaluate.judging import Judge, fingerprint, shipped_judge
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.evaluate.truths import true_parts
 from dreamlift.films import key_light
@@ -63,6 +64,7 @@ from dreamlift.offers import Recipe, recipe_of
 from dreamlift.prior import Prior
 from dreamlift.priors.clip import Clip, embedded_clip
 from dreamlift.priors.embedded import embedded
+from dreamlift.priors.source import source_of
 from dreamlift.recipes import Name
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.recipes.prolificdreamer import ProlificDreamer
@@ -310,6 +312,9 @@ def main() -> None:
     choices = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     loaded = embedded(), embedded_clip(), shipped_judge()
+    made = {"budget": choices.budget, "seeds": choices.seeds, "judge": fingerprint(loaded[2])}
+    made["prior"] = source_of("embedded").sha256
+    Kept(choices.out / "made.json", made).keep("begun", True)
     known = json.loads(choices.known.read_text()) if choices.known else {}
     bench = Bench(choices.out, choices.seeds, choices.budget, *loaded, known)
     result: dict[str, list[dict[str, Any]]] = {name: [] for name in choices.methods}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dreamlift.errors import BadInput
+from dreamlift.io.lock import alone
 from dreamlift.learn import clip, denoiser, judge, tower
 from dreamlift.learn import train as dispatch
 from dreamlift.learn.loop import Stop
@@ -125,3 +126,11 @@ def test_without_a_tower_nothing_is_started(
             train(name, tmp_path / name, seed=0)
         assert not (tmp_path / name).exists()
     assert not called
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path, called: list[Any]) -> None:
+    train("judge", tmp_path / "judge", seed=0)
+    with alone(tmp_path / "judge"), pytest.raises(BadInput, match="Another process is working"):
+        train("judge", tmp_path / "judge", seed=0)
+    train("judge", tmp_path / "judge", seed=0)
+    assert len(called) == 2

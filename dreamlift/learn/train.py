@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from dreamlift.errors import BadInput
+from dreamlift.io.lock import alone
 from dreamlift.io.place import refuse_unwritable
 from dreamlift.learn.loop import LAST, Stop
 
@@ -48,6 +49,14 @@ def train(
         language = tower_beside(folder, only_shipped=name == "whole")
         settings["tower"] = sha256((language / "model.safetensors").read_bytes()).hexdigest()[:12]
     _claim(folder, settings)
+    with alone(folder):
+        _train(name, folder, language, stop=stop, steps=steps, seed=seed)
+
+
+def _train(
+    name: str, folder: Path, language: Path | None, *, stop: Stop, steps: int | None, seed: int
+) -> None:
+    """The training itself, in a folder that is its own."""
     if name == "tower":
         from dreamlift.learn import tower
 
