@@ -114,6 +114,37 @@ def test_a_lora_changes_a_prior_as_it_changes_the_pipeline(tmp_path: Path, kind:
     assert not any(p.requires_grad for p in ours.network.parameters())
 
 
+def test_of_two_loras_both_change_a_prior(tmp_path: Path) -> None:
+    """The weights' changes add up, whether they share layers or not; no low rank stays behind."""
+    theirs = tiny_pipelines.stable_diffusion(tmp_path / "prior")
+    state = lora({"unet": theirs.unet, "text_encoder": theirs.text_encoder}, kohya=False)
+    save_file(state, tmp_path / "a.safetensors")
+    save_file(
+        {key: 0.3 - 2 * value.flip(0) for key, value in state.items()}, tmp_path / "b.safetensors"
+    )
+    for where in ("down_blocks", "up_blocks"):
+        part = {key: value for key, value in state.items() if f"unet.{where}" in key}
+        save_file(part, tmp_path / f"{where}.safetensors")
+
+    def weights(*names: str) -> dict[str, Tensor]:
+        ours = stable_diffusion(tmp_path / "prior", dtype=torch.float32)
+        for name in names:
+            merge_lora(ours, tmp_path / f"{name}.safetensors")
+        assert not any("lora" in name for name, _ in ours.network.named_parameters())
+        words: Any = ours.tells
+        network = {f"unet.{k}": v for k, v in ours.network.named_parameters()}
+        return network | dict(words.text.changed().encoder.named_parameters())
+
+    plain = weights()
+    for pair in (("a", "b"), ("b", "a"), ("down_blocks", "up_blocks")):
+        both, first, second = weights(*pair), weights(pair[0]), weights(pair[1])
+        assert plain.keys() == both.keys()
+        for name, value in plain.items():
+            torch.testing.assert_close(both[name], first[name] + second[name] - value)
+        for one in (first, second):
+            assert any(not torch.equal(both[name], one[name]) for name in plain)
+
+
 @pytest.mark.parametrize("text", [False, True])
 def test_embeddings_that_are_kept_go_with_a_lora(
     tmp_path: Path, text: bool, monkeypatch: pytest.MonkeyPatch

@@ -71,15 +71,20 @@ def _encoders(prior: Latent) -> list[tuple[Any, str]]:
 
 
 def _merge(network: Any, weight: float) -> None:
-    """Fold the low-rank layers into those they stand beside, so that they cost nothing more."""
+    """Fold the low-rank layers into those they stand beside, so that they cost nothing more.
+
+    Nothing of them stays: peft would take one that does out of the weights again for the next.
+    """
     from peft.tuners.lora import LoraLayer
 
-    found = 0
-    for module in network.modules():
-        if isinstance(module, LoraLayer):
-            module.scale_layer(weight)
-            module.merge(safe_merge=True)
-            found += 1
-    if not found:
+    low = {name: part for name, part in network.named_modules() if isinstance(part, LoraLayer)}
+    if not low:
         raise ValueError("The LoRA changes no layer of this model: it was made for another.")
+    for name, layer in low.items():
+        layer.scale_layer(weight)
+        layer.merge(safe_merge=True)
+        parent, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, layer.get_base_layer())
+    vars(network).pop("peft_config", None)
+    network._hf_peft_config_loaded = False
     network.requires_grad_(False)
