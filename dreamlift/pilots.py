@@ -21,7 +21,8 @@ import torch
 
 from dreamlift.detectors import Look
 from dreamlift.errors import BadInput
-from dreamlift.fit import Moment, Observer, Paused
+from dreamlift.fit import Amiss, Moment, Observer, Paused
+from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
@@ -114,10 +115,12 @@ def choose(
 ) -> int:
     """Do what is left of the pilots, and make the best one's beginning the run's; its seed.
 
-    `create` makes a pilot's folder, `begin` works at it. A pilot that is done is not made again.
+    `create` makes a pilot's folder, `begin` works at it. A pilot that is done is not made again;
+    one that comes to nothing is passed over. Raises what the last one did where all do.
     """
     scored: list[Scored] = []
     looks: list[Look] = []
+    failed: Amiss | DegenerateError | None = None
     for seed in seeds:
         pilot = create(seed)
         with alone(pilot.path):
@@ -126,12 +129,18 @@ def choose(
                     begin(pilot, seed, [Halt()])
                 except Paused:
                     pass
+                except (Amiss, DegenerateError) as problem:
+                    log.warning("pilot, seed %d: %s", seed, problem)
+                    failed = problem
+                    continue
             look = _look(pilot)
         if look is None:
             raise RuntimeError(f"The pilot in {pilot.path} ended before it was looked at.")
         looks.append(look)
         scored.append(Scored(seed, likeness(look, prompt, aligner)))
         log.info("pilot, seed %d: %.3f", seed, scored[-1].score)
+    if not scored and failed is not None:
+        raise failed
     best = max(scored, key=lambda each: each.score)
     _show(run, scored, looks, best)
     _adopt(run, create(best.seed))

@@ -16,12 +16,14 @@ from dreamlift import api, pilots
 from dreamlift.detectors import Look
 from dreamlift.errors import BadInput
 from dreamlift.fit import Moment, Observer
+from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.images import load_image
 from dreamlift.io.mesh_files import write_mesh
 from dreamlift.observers import log
 from dreamlift.priors.clip import WEIGHTS
 from dreamlift.priors.seen import seen
 from dreamlift.priors.source import Source
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.recipes.latent_nerf import LatentNeRF
 from dreamlift.run import Run
 from dreamlift.toybox.lists import among
@@ -90,6 +92,24 @@ def test_the_best_pilot_goes_on_as_its_seed_alone_would(tmp_path: Path, words: P
     assert (run.path / "metrics.jsonl").read_bytes() == (alone.path / "metrics.jsonl").read_bytes()
     sheet = load_image(run.path / pilots.PICTURE)
     assert sheet.shape[0] > 3 * 128 and sheet.shape[1] > 4 * 128
+
+
+def test_a_pilot_that_comes_to_nothing_is_passed_over(
+    tmp_path: Path, words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_as_ever, lost = DreamFusion.run, {6}
+
+    def run(self: DreamFusion, *given: Any, **more: Any) -> Any:
+        if self.seed in lost:
+            raise DegenerateError("degenerate object: fog")
+        return run_as_ever(self, *given, **more)
+
+    monkeypatch.setattr(DreamFusion, "run", run)
+    told = json.loads((run_of(tmp_path / "run", words, []).path / pilots.FILE).read_text())
+    assert [entry["seed"] for entry in told["pilots"]] == [5, 7] and told["chosen"] in (5, 7)
+    lost |= {5, 7}
+    with pytest.raises(DegenerateError, match="fog"):
+        run_of(tmp_path / "none", words, [])
 
 
 @pytest.mark.seconds
