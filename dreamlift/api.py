@@ -95,7 +95,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
         rehearse(model, sentences_of(request.recipe))
 
         def begin(run: Run, recipe: Recipe, more: Sequence[Observer] = ()) -> Any:
-            examine = examiner(recipe.prompt, world=world)
+            examine = examiner(recipe.prompt, world=world, numbers=vars(recipe))
             watch = [*observers, Remedies(examine, act=request.remedies), *more]
             if request.parts > 1:  # what one process looks at and changes, the others would not
                 watch = [*observers]

@@ -5,7 +5,7 @@ prompt show, where the embedded world has them. Nothing here asks the judge, who
 be sought before the end. The thresholds, and what they were measured on, are in docs/runs.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -33,6 +33,7 @@ BORDER = 0.1
 """Mean opacity of the pictures' outermost pixels, where a true object never is."""
 SATURATED = 0.1
 """How much more colourful than the most colourful true object is too much."""
+BLOB = "begin with a blob (--init blob)"
 TELLING = 0.015
 """The difference of backs and fronts of true objects from which the aligner can tell them."""
 SHARE = 0.25
@@ -141,10 +142,24 @@ def truth(prompt: str, aligner: Aligner | None) -> Truth | None:
 class Examiner:
     """All detectors, for one prompt."""
 
-    def __init__(self, prompt: str, aligner: Aligner | None = None, *, world: bool = True) -> None:
+    def __init__(
+        self,
+        prompt: str,
+        aligner: Aligner | None = None,
+        *,
+        world: bool = True,
+        numbers: Collection[str] = (),
+    ) -> None:
         """`world`: whether the prompt is of the embedded world, so that its true objects say what
-        is usual; an aligner that knows its words makes it see faces."""
-        self.prompt, self.aligner, self.world = prompt, aligner, world
+        is usual; an aligner that knows its words makes it see faces. `numbers`: those that the
+        recipe has, so that nothing else is advised."""
+        self.prompt, self.aligner, self.world, self.numbers = prompt, aligner, world, numbers
+
+    def _advice(self, ways: Mapping[str, str], *, always: str) -> str:
+        """The ways that the recipe's numbers leave, and one that is always open."""
+        open_ = [said for number, said in ways.items() if number in self.numbers]
+        said = ", or ".join([*open_, always])
+        return f"{said[0].upper()}{said[1:]}."
 
     @cached_property
     def truth(self) -> Truth | None:
@@ -159,8 +174,10 @@ class Examiner:
                 Finding(
                     "empty",
                     "The scene is empty: from no side is anything to be seen.",
-                    "Lower the weight of --opacity or the learning rate, or begin with a blob "
-                    "(--init blob).",
+                    self._advice(
+                        {"opacity": "lower --opacity", "lr": "lower --lr", "init": BLOB},
+                        always="take another --seed or --recipe",
+                    ),
                 )
             ]
         found = [*self._faces(look)]
@@ -171,9 +188,10 @@ class Examiner:
         if spread <= HAZE and edge <= BORDER:
             return []
         where = "fills the frame" if edge > BORDER else "is half transparent"
-        seen = f"It {where} (haze {spread:.2f}, at most {HAZE:g}; {edge:.2f} opaque at the border)"
-        advice = "Take more steps, raise --entropy and --opacity, or begin with a blob."
-        return [Finding("fog", f"This is fog, no object. {seen}.", advice)]
+        seen = f"it {where} (haze {spread:.2f}, at most {HAZE:g}; {edge:.2f} opaque at the border)"
+        firmer = {"entropy": "raise --entropy", "opacity": "raise --opacity", "init": BLOB}
+        advice = self._advice(firmer, always="take more --steps or another --recipe")
+        return [Finding("fog", f"This is fog more than an object: {seen}.", advice)]
 
     def _colours(self, look: Look) -> Sequence[Finding]:
         if self.truth is None:
@@ -182,7 +200,9 @@ class Examiner:
         if here <= most + SATURATED:
             return []
         said = f"Its colours are over-saturated: {here:.2f}, true objects have up to {most:.2f}."
-        return [Finding("saturation", said, "Lower --scale, or keep --clamp.")]
+        paler = {"scale": "lower --scale", "clamp": "keep --clamp"}
+        advice = self._advice(paler, always="take another --seed or --recipe")
+        return [Finding("saturation", said, advice)]
 
     def _faces(self, look: Look) -> Sequence[Finding]:
         if self.aligner is None or self.truth is None or self.truth.facing is None:
@@ -198,8 +218,9 @@ class Examiner:
         return [Finding("two faces", said, advice)]
 
 
-def examiner(prompt: str, *, world: bool = True) -> Examiner:
-    """That of a run; the embedded CLIP is asked where the prompt has a front and can be read."""
+def examiner(prompt: str, *, world: bool = True, numbers: Collection[str] = ()) -> Examiner:
+    """That of a run of a recipe with these numbers; the embedded CLIP is asked where the prompt has
+    a front and can be read."""
     aligner = None
     if world and any(noun in prompt for noun in FRONTED):
         try:
@@ -207,4 +228,4 @@ def examiner(prompt: str, *, world: bool = True) -> Examiner:
             aligner.embed_text([prompt])
         except (FileNotFoundError, ValueError):
             aligner = None
-    return Examiner(prompt, aligner, world=world)
+    return Examiner(prompt, aligner, world=world, numbers=numbers)

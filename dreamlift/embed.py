@@ -53,7 +53,7 @@ def embed(
             "The embedded prior reads its sentences as they come. Name another with --prior."
         )
     for prompt in prompts:
-        source.check(prompt)
+        source.check(prompt, pictured=True, together=True)  # words alone are read here
     texts = list(dict.fromkeys([*(text for p in prompts for text in every(p)), *also]))
     source.refuse_unread(texts, also)
     later = source.reader()

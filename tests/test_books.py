@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import tiny_others
 import tiny_pipelines
 import torch
 from conftest import rng
@@ -260,6 +261,13 @@ def test_every_family_reads_alone_and_finds_what_it_read(family: str, tmp_path: 
         assert found[key].equal(value), key
     with pytest.raises(BadInput, match="no embeddings of 'a cube' are"):
         prior.embed(Prompt("a cube"))
+
+
+@pytest.mark.weights
+def test_words_of_a_prior_of_four_views_are_read(tmp_path: Path) -> None:
+    tiny_others.mvdream(tmp_path / "four")
+    embed(["a cone"], str(tmp_path / "four"), tmp_path / "words.safetensors")
+    assert (tmp_path / "words.safetensors").is_file()
 
 
 @pytest.mark.weights

@@ -1,6 +1,8 @@
 """dreamlift/detectors.py: true objects raise no alarm, and each known failure its own."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import fields
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from dreamlift.detectors import (
     truth,
 )
 from dreamlift.grammar import parse
+from dreamlift.offers import RECIPES, Recipe, name_of
 from dreamlift.scene import Shot
 from dreamlift.scenes.field import Field
 from dreamlift.toybox.lists import TUNE
@@ -114,6 +117,19 @@ def test_known_failures_are_told() -> None:
     assert told(strong, prompt) == ["saturation"]
     for finding in Examiner(prompt)(begun, finished=True):
         assert f"at most {HAZE:g}" in finding.said and finding.advice.endswith(".")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
+def test_nothing_is_advised_that_a_recipe_has_not(recipe: type[Recipe]) -> None:
+    prompt, numbers = "a frog on top of a hamburger", {field.name for field in fields(recipe)}
+    look, judge = true(prompt), Examiner(prompt, numbers=numbers)
+    strong = Look((look.color > 0.5 * look.alpha).float() * look.alpha, look.alpha)
+    nothing = Look(0 * look.color, 0 * look.alpha)
+    found = [f for each in (plain(1.0), strong, nothing) for f in judge(each, finished=True)]
+    assert {"fog", "saturation", "empty"} <= {finding.what for finding in found}
+    for finding in found:
+        flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", finding.advice)}
+        assert flags <= numbers | {"recipe"} and finding.advice.endswith(".")
 
 
 def test_what_is_not_of_the_world_has_no_truth() -> None:

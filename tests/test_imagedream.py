@@ -190,7 +190,7 @@ def test_it_is_named_with_its_picture_on_the_command_line(
     with pytest.raises(BadInput, match="wide.png is 20x21 pixels; this prior wants a square"):
         source_of(f"{folder}+wide.png", "cpu").load("cpu")
     source = source_of(f"{folder}+photo.png", "cpu")
-    with pytest.raises(BadInput, match="four views of an object at once. Say --recipe mvdream"):
+    with pytest.raises(BadInput, match="four views of an object at once, as .*--recipe mvdream"):
         source.check("a frog")
     source.check("a frog", together=True)
     prior: Any = replace(source, dtype="float32").load("cpu")

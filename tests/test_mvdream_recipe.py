@@ -218,7 +218,7 @@ def test_a_tiny_mvdream_runs_to_a_glb(
     for refused in (["--recipe", "mvdream", "--batch", "6"], ["--recipe", "sjc"]):
         plain = ["generate", "a red mug", "--prior", "./mv", "--out", "other", *refused]
         assert main(plain) == 2
-    assert "Say --recipe mvdream" in capsys.readouterr().err
+    assert "as `dreamlift generate --recipe mvdream` draws them" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 

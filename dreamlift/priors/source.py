@@ -88,8 +88,8 @@ class Source:
             raise _wordless(self.name)
         if family in pipelines.TOGETHER and not together:
             raise BadInput(
-                f"The prior {self.name} denoises four views of an object at once. Say --recipe "
-                "mvdream, which draws them, or choose another prior."
+                f"The prior {self.name} denoises four views of an object at once, as `dreamlift "
+                "generate --recipe mvdream` draws them. Say so, or choose another prior."
             )
         if not prompt.strip() and not turning:
             said = "The prompt is empty. Say what to make, for example 'a frog on stilts'."
