@@ -67,6 +67,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("albedo_first", "shares", "dark", "rescale"), (0, 1)),
 }
 """The least and the most of a number; angles are in degrees. For others see `check_number`."""
+POSITIVE = ("lr", "t_until", "widths")
+"""What cannot be 0."""
 MOST = 10_000_000
 """Of counts without limits of their own, and of rates, weights and lengths."""
 RECIPES = cast("tuple[type[Recipe], ...]", get_args(Recipe))
@@ -155,5 +157,5 @@ def check_number(name: str, *parts: float) -> None:
             raise BadInput(f"The {name} must be {levels}; {said} was asked for.")
     elif not all(least <= part <= most for part in parts):
         raise BadInput(f"The {name} must be {least} to {most}; {said} was asked for.")
-    if name in ("lr", "t_until") and not all(parts):
+    if name in POSITIVE and not all(parts):
         raise BadInput(f"The {name} must be above 0; {said} was asked for.")

@@ -31,5 +31,7 @@ def cosine(progress: float, start: float, end: float) -> float:
 
 
 def exponential(progress: float, start: float, end: float) -> float:
-    """Geometric line between two positive numbers; constant outside [0, 1]."""
+    """Geometric line between two positive numbers; constant outside [0, 1]. From 0 it stays 0."""
+    if start == 0:
+        return 0.0
     return start * (end / start) ** min(max(progress, 0.0), 1.0)

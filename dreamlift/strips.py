@@ -68,9 +68,10 @@ class Strips:
 @torch.no_grad()
 def _pictures(moment: Moment, question: Question) -> Float[Tensor, "b h w 3"]:
     """What the step rendered; of a scene whose colours are latents, decoded."""
-    color = moment.view.color
+    view = question.shot.seen or moment.view  # of a step in parts, that of the part which asked
+    color = view.color
     if color.shape[-1] == 3:
-        return moment.view.before(question.shot)
+        return view.before(question.shot)
     return question.score.prior.decode(color.permute(0, 3, 1, 2))
 
 

@@ -1,6 +1,7 @@
 """CLIP's losses in closed form: angles, transmittance, its schedule, when photographs count."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from dreamlift.cameras import orbit
 from dreamlift.guidance import clip
 from dreamlift.guidance.clip import Alignment, Caption, Consistency, Likeness, Sides, Transmittance
 from dreamlift.guidance.prompts import sided
+from dreamlift.lights import Light
 from dreamlift.prior import Aligner
 from dreamlift.scene import Shot
 from dreamlift.step import Step
+from dreamlift.untextured import untextured
 
 
 class Colours:
@@ -94,6 +97,21 @@ def check_sides() -> None:
     torch.testing.assert_close(guide(x, shot, at(0)), wanted)
 
 
+def check_textureless() -> None:
+    """A picture whose light shows no colours is compared with a sentence that says none."""
+    aligner, texts, x = Colours(), sided("a red frog"), pictures(2)
+    plain = sided(untextured("a red frog"))
+    shot, place = some_shot(0, 0), torch.full((2, 3), 2.0)
+    bare = torch.tensor([False, True])
+    lit = replace(shot, light=Light(place, torch.ones(2), torch.zeros(2), bare))
+    seen, said = unit(x.mean((1, 2)) - 0.4), [texts["front"], plain["front"]]
+    wanted = -(seen * unit(aligner.embed_text(said))).sum(-1).mean()
+    guide = Alignment(aligner, {Sides(aligner, texts, plain): 1.0})
+    torch.testing.assert_close(guide(x, lit, at(0)), wanted)
+    alike = Alignment(aligner, {Sides(aligner, texts): 1.0})
+    assert float((alike(x, lit, at(0)) - wanted).abs()) > 1e-3
+
+
 def check_transmittance() -> None:
     """-w mean_b min(tau, T_b): slope w / (b N) in alpha until a view is clear enough, then 0."""
     shot, guide = some_shot(0, 90), Transmittance(weight=0.5, steps=500)
@@ -150,8 +168,8 @@ def check_same_picture() -> None:
 CHECKS = {
     check.__name__.removeprefix("check_"): check
     for check in (
-        check_value, check_angles, check_downhill, check_sides, check_transmittance,
-        check_schedule, check_lens, check_photographs, check_same_picture,
+        check_value, check_angles, check_downhill, check_sides, check_textureless,
+        check_transmittance, check_schedule, check_lens, check_photographs, check_same_picture,
     )
 }  # fmt: skip
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from conftest import rng
 
+from dreamlift.diffusion import Cosine, Schedule
 from dreamlift.guidance import courses, times
-from dreamlift.schedules import scaled_linear
+from dreamlift.schedules import Flow, scaled_linear
 from dreamlift.step import Step
 
 DREAM_TIME = {  # entry after a share of the steps: ICLR 2024's W, and the first
@@ -24,6 +25,16 @@ def check_dream_time() -> None:
     for kind in kinds:
         course = [kind.entry(i / 97) for i in range(98)]
         assert course == sorted(course, reverse=True)
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), Flow(), scaled_linear()], ids=["v", "flow", "sd"])
+def test_the_first_dream_time_falls_for_schedules_that_end_without_signal(
+    schedule: Schedule,
+) -> None:
+    kind = courses.DreamTime(courses.bell(schedule))
+    course = [kind.entry(i / 20) for i in range(21)]
+    assert course == sorted(course, reverse=True)
+    assert 400 < course[10] < 600 and len(set(course)) > 15
 
 
 def check_dream_time_drawn() -> None:

@@ -74,6 +74,12 @@ def test_magic3d_s_coarse_stage_is_dreamfusion_s_own() -> None:
     assert vars(draft) == vars(DreamFusion("a cone", steps=400, scale=3.0))
 
 
+def test_gaussiandreamer_s_short_run_is_told_what_it_should_not_be() -> None:
+    short = GaussianDreamer("a cone", seed=3, negative="a cube", scale=4.0).points()
+    other = {"seed": 3, "negative": "a cube", "scale": 4.0, "steps": GaussianDreamer("").coarse}
+    assert vars(short) == vars(DreamFusion("a cone")) | other
+
+
 def test_csd_s_bad_pictures_take_over_as_t_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[on_csd.CSD] = []
 

@@ -29,3 +29,4 @@ def test_schedules_in_closed_form() -> None:
     assert linear(0.25, 2.0, 10.0) == pytest.approx(4.0)
     assert cosine(0.25, 2.0, 10.0) == pytest.approx(6 - 4 * math.cos(math.pi / 4))
     assert exponential(0.25, 2.0, 32.0) == pytest.approx(4.0)
+    assert exponential(0.25, 0.0, 32.0) == exponential(1.0, 0.0, 0.0) == 0  # a rate of nothing

@@ -16,6 +16,7 @@ from test_scores import Recorder, some_shot
 from tiny_prior import numbers
 from torch import Tensor
 
+from dreamlift import split, strips
 from dreamlift.api import watching
 from dreamlift.cameras import orbit
 from dreamlift.diffusion import Cosine, Schedule, add_noise, eps_from_x0
@@ -34,6 +35,7 @@ from dreamlift.priors.oracle import Oracle, picture
 from dreamlift.recipes import Name
 from dreamlift.recipes.clip_mesh import CLIPMesh
 from dreamlift.recipes.dreamfields import DreamFields
+from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.image import Image
@@ -175,6 +177,27 @@ def test_the_question_with_most_noise_is_shown(name: str) -> None:
     with overhearing() as inner:
         pass
     assert not inner
+
+
+def test_of_a_step_in_parts_the_asker_s_own_render_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loudest question may be the second part's, whose camera is another."""
+    shown: list[tuple[Tensor, Tensor]] = []
+    whole = strips.strip
+
+    def seen(x: Tensor, question: Question, name: str) -> Tensor:
+        assert question.shot.seen is not None
+        shown.append((x, question.shot.seen.before(question.shot)))
+        return whole(x, question, name, steps=1)
+
+    monkeypatch.setattr(strips, "strip", seen)
+    with split.into(2):
+        recipe = DreamFusion("a cone", steps=8, batch=2, size=16, samples=8)
+        recipe.run(Run(tmp_path), Oracle(toy_scene(parse("a cone"), 0).render), [Strips(1)])
+    assert len(shown) == 8
+    for x, own in shown:
+        torch.testing.assert_close(x, own)
 
 
 @pytest.mark.parametrize("scale", [2.0, 7.5])

@@ -43,5 +43,5 @@ def mesh_stage(
         {"params": [mesh.sdf, mesh.offsets], "lr": of_shape, "name": "shape"},
         {"params": [mesh.logits], "lr": of_color, "name": "color"},
     ]
-    adam = torch.optim.Adam([group for group in groups if group["lr"]])
+    adam = torch.optim.Adam([group for group in groups if group["lr"]] or groups)
     return Stage(mesh, shots, objective, adam, steps, seed=seed)

@@ -42,16 +42,31 @@ class Caption:
 
 
 class Sides:
-    """The sentence of the side that each camera sees, `prompts.sided(text)`."""
+    """The sentence of the side that each camera sees, `prompts.sided(text)`.
 
-    def __init__(self, aligner: Aligner, texts: Mapping[Direction, str]) -> None:
+    `plain`: the same where the light shows no texture; without it such pictures are told as others.
+    """
+
+    def __init__(
+        self,
+        aligner: Aligner,
+        texts: Mapping[Direction, str],
+        plain: Mapping[Direction, str] | None = None,
+    ) -> None:
         with torch.no_grad():
-            said = aligner.embed_text([texts[side] for side in DIRECTIONS])
-        self._said = F.normalize(said, dim=-1)
+            said = [
+                F.normalize(aligner.embed_text([each[side] for side in DIRECTIONS]), dim=-1)
+                for each in (texts, plain or texts)
+            ]
+        self._said, self._plain = said
 
     def __call__(self, shot: Shot) -> Float[Tensor, "b d"]:
         shares = nearest(shot.cameras.azimuth, shot.cameras.elevation)
-        return torch.stack([shares[side] for side in DIRECTIONS], -1) @ self._said
+        weights = torch.stack([shares[side] for side in DIRECTIONS], -1)
+        if shot.light is None:
+            return weights @ self._said
+        bare = shot.light.textureless[:, None].to(weights.device)
+        return torch.where(bare, weights @ self._plain, weights @ self._said)
 
 
 class Likeness:

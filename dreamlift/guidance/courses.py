@@ -73,13 +73,18 @@ def plateau(t: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return (-0.5 * (below**2 + above**2)).exp()
 
 
+FAINT = 0.01
+"""Of alpha: a continuous schedule ends at 0, where its ratio of noise to signal has no bound."""
+
+
 def bell(schedule: Schedule, *, mean: float = 0.5, std: float = 0.125) -> Importance:
-    """DreamTime's first W: sigma_t / alpha_t times a Gaussian in t."""
+    """DreamTime's first W: sigma_t / alpha_t times a Gaussian in t; 0 where no signal is left."""
 
     def weighed(t: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         # In entries 1 to 1000 the Gaussian, from 0 to 999 the schedule, as the paper counts.
         at = schedule.snap(((1000 * t - 1) / 999).clamp(0, 1))
-        return noise_to_signal(schedule, at) * (-0.5 * ((t - mean) / std) ** 2).exp()
+        share = noise_to_signal(schedule, at) * (-0.5 * ((t - mean) / std) ** 2).exp()
+        return torch.where(schedule.alpha(at) > FAINT, share, torch.zeros_like(share))
 
     return weighed
 

@@ -33,6 +33,7 @@ from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.step import Step, exponential
+from dreamlift.untextured import untextured
 from dreamlift.views import Views
 
 
@@ -95,7 +96,9 @@ class CLIPMesh:
     ) -> PliableMesh:
         """Make the mesh, or load it where the run has it."""
         scene = self.scene().to(device)
-        alignment = Alignment(aligner, {Sides(aligner, sided(self.prompt)): self.strength})
+        plain = sided(untextured(self.prompt))
+        sides = Sides(aligner, sided(self.prompt), plain)
+        alignment = Alignment(aligner, {sides: self.strength})
         edges = hinges(scene.faces)
 
         def objective(view: Rendering[Raster], shot: Shot, step: Step) -> Terms:

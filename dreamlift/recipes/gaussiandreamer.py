@@ -85,7 +85,8 @@ class GaussianDreamer:
 
     def points(self) -> DreamFusion:
         """The short run."""
-        return DreamFusion(self.prompt, self.seed, self.coarse, scale=self.scale)
+        short = DreamFusion(self.prompt, self.seed, self.coarse, negative=self.negative)
+        return replace(short, scale=self.scale)
 
     def cloud(self, field: Field) -> Cloud:
         """Gaussians on the surface of a field, and around it."""

@@ -10,7 +10,7 @@
     kappa           10 steps of DDIM, eta = .3                  `walk` steps from t = 0 to 1
     cameras         as DreamFusion's                            views.Views
 
-A step asks the prior some six times as often as one of dreamfusion does."""
+A step asks the prior seven to nine times as often as one of dreamfusion does."""
 
 from dataclasses import dataclass, replace
 
