@@ -141,7 +141,7 @@ BAD = {
     ),
     "no prior": (
         ("a cone", "--prior", "nowhere"),
-        "nowhere is no prior: it is no folder. Say `embedded`, `whole`, a short name (sd15, ",
+        "nowhere is no prior: it is no folder. Say `embedded`, one of the two that it is ",
     ),
     "folder of no prior": (
         ("a cone", "--prior", "."),

@@ -55,6 +55,16 @@ def test_the_embedded_prior_is_known_by_its_name_wherever_it_lies(
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize("name", ["text-to-image", "whole"])
+def test_each_of_the_two_that_ship_inside_has_a_name(name: str, tmp_path: Path) -> None:
+    source = source_of(name, "cpu")
+    assert source.name == name and source.folder.name == name
+    assert (source.sha256 == source_of("embedded", "cpu").sha256) is (name == "text-to-image")
+    with pytest.raises(BadInput, match=rf"Did you mean {name}\?"):
+        source_of(f"{name}s", "cpu")
+
+
+@pytest.mark.weights
 def test_a_prompt_is_as_long_as_what_is_read_of_it() -> None:
     """Words that came late are said in more."""
     things = ("huge red striped teddy bear", "tiny blue striped gingerbread man")

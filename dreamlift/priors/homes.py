@@ -17,6 +17,8 @@ from dreamlift.errors import BadInput
 
 WHOLE = Path(__file__).parents[1] / "weights" / "whole"
 """The second prior that ships inside: of the whole toybox, and rougher."""
+INSIDE = {"text-to-image": WHOLE.with_name("text-to-image"), "whole": WHOLE}
+"""What ships inside, by name; `embedded` is the one of them that knows the prompt better."""
 FULL = ("*.json", "*/*.txt", "*/diffusion_pytorch_model.safetensors",
         "text_encoder*/model.safetensors")  # fmt: skip
 HALF = ("*.json", "*/*.txt", "*/*.model", "*/diffusion_pytorch_model.fp16.safetensors",
@@ -184,22 +186,23 @@ def borrowed(name: str) -> tuple[str, tuple[Path, ...]]:
 def located(name: str) -> Path:
     """The folder of a prior: of a path, of a short name, or of an id in the cache.
 
-    "whole" ships inside. Raises Absent where it would have to be downloaded first, BadInput for no
+    Some ship INSIDE. Raises Absent where it would have to be downloaded first, BadInput for no
     such name.
     """
-    if name == "whole":
-        return WHOLE
+    if name in INSIDE:
+        return INSIDE[name]
     path = Path(name).expanduser()
     if path.exists():
         return path.resolve()
     homes = KNOWN[name].homes if name in KNOWN else (name,)
     if name not in KNOWN and not is_id(name):
-        near = difflib.get_close_matches(name, ["embedded", "whole", *KNOWN], n=1)
+        near = difflib.get_close_matches(name, ["embedded", *INSIDE, *KNOWN], n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise BadInput(
-            f"{name} is no prior: it is no folder.{hint} Say `embedded`, `whole`, a short name "
-            f"({', '.join(KNOWN)}), an id on Hugging Face, or name a folder with unet/, "
-            "scheduler/, tower/ and vocabulary.json, or with a model_index.json."
+            f"{name} is no prior: it is no folder.{hint} Say `embedded`, one of the two that it "
+            f"is ({', '.join(INSIDE)}), a short name ({', '.join(KNOWN)}), an id on Hugging Face, "
+            "or name a folder with unet/, scheduler/, tower/ and vocabulary.json, or with a "
+            "model_index.json."
         )
     for home in homes:
         snapshot = cached(home)

@@ -26,7 +26,7 @@ from dreamlift.priors import opening, pipelines
 from dreamlift.priors.books import Reader, Shelf
 from dreamlift.priors.embedded import WEIGHTS, embedded
 from dreamlift.priors.encoders import Later, unread
-from dreamlift.priors.homes import KNOWN, WHOLE, borrowed, located
+from dreamlift.priors.homes import INSIDE, KNOWN, WHOLE, borrowed, located
 from dreamlift.priors.latent import Latent
 from dreamlift.priors.pixel import Pixel, best_dtype
 from dreamlift.priors.seen import plainly, seen
@@ -220,7 +220,7 @@ def source_of(name: str | Path, device: str) -> Source:
     if files and not pipelines.is_pipeline(folder):
         raise BadInput(f"{base} cannot be changed by a file: only other people's models can.")
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
-    given = Path(base).expanduser().exists() and base not in ("embedded", "whole")
+    given = Path(base).expanduser().exists() and base not in ("embedded", *INSIDE)
     full = "+".join([str(folder) if given else base, *map(str, files)])
     return Source(full, _hash(folder, files), dtype)
 
@@ -238,7 +238,7 @@ def source_for(name: str | Path, device: str, prompt: str, *, pictured: bool = F
     if str(name) == "embedded" and not _has(WEIGHTS, prompt) and _has(WHOLE, prompt):
         log.info("The prior is `whole`: it has seen all of this, but draws it roughly.")
         name = "whole"
-    if str(name) in ("embedded", "whole") and _count(prompt) > 2:
+    if str(name) in ("embedded", *INSIDE) and _count(prompt) > 2:
         log.warning("The priors that ship inside were shown two things at most in one picture.")
     return source_of(name, device)
 
