@@ -4,6 +4,7 @@ A bug is as planted.py has it.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import planted
@@ -222,6 +223,11 @@ def aligned(rule: Callable[[Tensor, Tensor], Tensor], *, copies: bool = True) ->
     return wrong
 
 
+def coloured(self: clip.Sides, shot: Shot) -> Tensor:
+    """Sides.__call__ that tells textureless pictures as all others."""
+    return SIDES(self, replace(shot, light=None))
+
+
 def passes(rule: Callable[[Tensor, Tensor], Tensor]) -> Any:
     """Transmittance.__call__ with another rule of what passes and tau."""
 
@@ -254,7 +260,7 @@ def uphill(self: clip.Consistency, x: Tensor, shot: Shot, step: Step) -> Tensor:
     return -CONSISTENCY(self, x, shot, step)
 
 
-CONSISTENCY = clip.Consistency.__call__
+CONSISTENCY, SIDES = clip.Consistency.__call__, clip.Sides.__call__
 
 CLIP = {
     "sign": (clip.Alignment, "__call__", aligned(lambda a, b: -cosine(a, b)), "value downhill"),
@@ -264,6 +270,7 @@ CLIP = {
     "summed over the batch": (
         clip.Alignment, "__call__", aligned(lambda a, b: len(a) * cosine(a, b)), "value sides",
     ),
+    "colours of what shows none": (clip.Sides, "__call__", coloured, "textureless"),
     "copies dealt round": (clip.Alignment, "__call__", aligned(cosine, copies=False), "sides"),
     "never clear enough": (
         clip.Transmittance, "__call__", passes(lambda p, tau: p.mean()), "transmittance",

@@ -69,7 +69,8 @@ def test_a_prior_is_told_what_the_mesh_shows() -> None:
     prior = Told(TRUTH.render, std=0.05, size=32)
     told = cfg(prior, Sentence(prior, "y"), Sentence(prior, ""), 1.0)
     sides = anew(grey, told, shot, 0.5, steps=2, seed=3)
-    assert torch.equal(prior.last.color, grey.render(shot).color.detach())
+    with torch.no_grad():  # as it was rendered: some CPUs round otherwise where gradients are kept
+        assert torch.equal(prior.last.color, grey.render(shot).color)
     assert torch.equal(sides.wanted, anew(grey, score(), shot, 0.5, steps=2, seed=3).wanted)
     assert sides.shot.seen is None
 
