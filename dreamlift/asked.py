@@ -95,6 +95,11 @@ def check_told(recipe: object, source: Source) -> None:
     source.check(vars(recipe)["prompt"], pictured=pictured, together=together)
     for name in ("negative", "bad"):
         if (said := vars(recipe).get(name, "")).strip():
+            if pictured and source.turns:
+                raise BadInput(
+                    f"The prior {source.name} turns a picture and reads no words: leave --{name} "
+                    "out, or follow a text-to-image prior."
+                )
             try:
                 source.check(said, together=together)
             except BadInput as error:

@@ -199,7 +199,7 @@ def test_a_tiny_zero123_runs_to_a_glb_without_words(
     assert folder.name.startswith("mug-")
     assert all((folder / name).exists() for name in FILES)
     for refused, said in (
-        ([*asked, "--negative", "ugly"], "What --negative says cannot be told. The prior"),
+        ([*asked, "--negative", "ugly"], "reads no words: leave --negative out, or follow"),
         (["generate", "a mug", "--prior", "./z"], "Say --recipe zero123 --picture PHOTO.png"),
     ):
         assert main(refused) == 2

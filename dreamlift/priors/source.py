@@ -76,14 +76,18 @@ class Source:
         """Whether it reads any words, not only those of the embedded world."""
         return pipelines.is_pipeline(self.folder)
 
+    @property
+    def turns(self) -> bool:
+        """Whether it turns a picture and reads no words."""
+        return self.open and pipelines.kind(self.folder) in pipelines.TURNING
+
     def check(self, prompt: str, *, pictured: bool = False, together: bool = False) -> None:
         """Raise BadInput for what this prior cannot be told, from whichever side it is seen.
 
         `pictured`: a picture comes with the prompt; `together`: four views of an object are drawn
         at once, a quarter turn apart.
         """
-        family = pipelines.kind(self.folder) if self.open else ""
-        turning = family in pipelines.TURNING
+        family, turning = pipelines.kind(self.folder) if self.open else "", self.turns
         if turning and not pictured:
             raise _wordless(self.name)
         if family in pipelines.TOGETHER and not together:
