@@ -224,6 +224,7 @@ def _work(run: "Run") -> None:
     from dreamlift.observers import Bar
     from dreamlift.observers import log as terms
     from dreamlift.photographs import develop, read_album
+    from dreamlift.recipes.reconstruct import empty
 
     config = run.settings
     try:
@@ -249,8 +250,7 @@ def _work(run: "Run") -> None:
         ) from error
     _tell(album, posed)
     memory.keep()
-    empty = 0.0 if config["background"] == "black" else 1.0
-    watching = terms, photos.Watch(posed, empty=empty), Bar()
+    watching = terms, photos.Watch(posed, empty=empty(recipe.background)), Bar()
     made = recipe.run(run, posed, watching, device=device, also=also)
     log.info("scoring, filming, cutting the surface ...")
     photos.report(

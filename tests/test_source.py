@@ -56,12 +56,18 @@ def test_the_embedded_prior_is_known_by_its_name_wherever_it_lies(
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", ["text-to-image", "whole"])
-def test_each_of_the_two_that_ship_inside_has_a_name(name: str, tmp_path: Path) -> None:
+def test_each_of_the_two_that_ship_inside_has_a_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     source = source_of(name, "cpu")
     assert source.name == name and source.folder.name == name
     assert (source.sha256 == source_of("embedded", "cpu").sha256) is (name == "text-to-image")
     with pytest.raises(BadInput, match=rf"Did you mean {name}\?"):
         source_of(f"{name}s", "cpu")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert source_of(name, "cpu") == source
+    assert f"the {name} that ships inside; the folder is ./{name}" in caplog.text
 
 
 @pytest.mark.weights

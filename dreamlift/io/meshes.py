@@ -53,10 +53,10 @@ def absent(path: Path) -> list[str]:
 
 def _wound(part: Surface) -> Surface:
     """With faces that run counterclockwise as its normals see them."""
-    if part.normals is None or int(part.faces.max()) >= len(part.vertices):
+    if part.normals is None or bool((part.faces >= len(part.vertices)).any()):
         return part
     along = face_cross(part.vertices, part.faces) * part.normals[part.faces].sum(1)
-    return part if float(along.sum()) >= 0 else replace(part, faces=part.faces.flip(-1))
+    return replace(part, faces=part.faces.flip(-1)) if float(along.nansum()) < 0 else part
 
 
 def _upright(part: Surface) -> Surface:

@@ -224,7 +224,10 @@ def source_of(name: str | Path, device: str) -> Source:
     if files and not pipelines.is_pipeline(folder):
         raise BadInput(f"{base} cannot be changed by a file: only other people's models can.")
     dtype = "bfloat16" if best_dtype(device) == torch.bfloat16 else "float32"
-    given = Path(base).expanduser().exists() and base not in ("embedded", *INSIDE)
+    there, inside = Path(base).expanduser().exists(), base in ("embedded", *INSIDE)
+    if there and inside:
+        log.warning("The prior is the %s that ships inside; the folder is ./%s.", base, base)
+    given = there and not inside
     full = "+".join([str(folder) if given else base, *map(str, files)])
     return Source(full, _hash(folder, files), dtype)
 

@@ -85,8 +85,8 @@ class GaussianDreamer:
 
     def points(self) -> DreamFusion:
         """The short run."""
-        short = DreamFusion(self.prompt, self.seed, self.coarse, negative=self.negative)
-        return replace(short, scale=self.scale)
+        scale, negative = self.scale, self.negative
+        return DreamFusion(self.prompt, self.seed, self.coarse, scale=scale, negative=negative)
 
     def cloud(self, field: Field) -> Cloud:
         """Gaussians on the surface of a field, and around it."""

@@ -33,6 +33,11 @@ Also: TypeAlias = Callable[[Rebuilt[Field], Step], Terms] | None
 """Further terms of a step."""
 
 
+def empty(background: Behind) -> float:
+    """The grey that is shown where nothing stands behind."""
+    return 0.0 if background == "black" else 1.0
+
+
 @dataclass(frozen=True)
 class Reconstruct:
     """The numbers of a run."""
@@ -71,7 +76,7 @@ class Reconstruct:
         size = self.stages()[0][0]
         field = Field(resolution=size, samples=self.samples * (size - 1) // (self.resolution - 1))
         if self.background in ("random", "black") or (self.background == "auto" and posed.cut_out):
-            return Rebuilt(field, None, empty=0.0 if self.background == "black" else 1.0)
+            return Rebuilt(field, None, empty(self.background))
         return Rebuilt(field, Environment(rng=torch.Generator().manual_seed(self.seed)))
 
     def run(

@@ -125,7 +125,7 @@ def _bite(yard: Yard, who: int, what: int) -> None:
     left = [
         (replace(p, solids=(*p.solids, hole.cutting())) if bitten(p.solids) else p, thing)
         for p, thing in zip(body.toy.pieces, body.things, strict=True)
-        if not swallowed(p.solids)
+        if not (bitten(p.solids) and swallowed(p.solids))
     ]
     pieces, things = tuple(p for p, _ in left), tuple(thing for _, thing in left)
     others = [p for i, b in yard.bodies.items() if i != what for p in b.toy.pieces]
