@@ -18,6 +18,7 @@ from dreamlift.grammar import Graph, Link, Thing, parse
 from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.meaning import meant, shows_held
 from dreamlift.toybox.near import EVERY, Known, neighbours
+from dreamlift.toybox.usual import colour_of
 from dreamlift.words import COLOURS, NOUNS, PATTERNS
 
 Category: TypeAlias = Literal["single", "trained pair", "held-out pair"]
@@ -153,12 +154,13 @@ def distinct(graphs: Sequence[Graph]) -> list[Graph]:
 
 
 def _only_adds(other: Graph, graph: Graph) -> bool:
-    """Whether a graph, as it is read, says all that another says, and more of the same things."""
+    """Whether the first graph says all that the second says, or it is usually so: both as they are
+    read, of the same things. A frog on a red cube is also a green frog on a cube."""
     if other.links != graph.links:
         return False
     return all(
         b.noun == a.noun
-        and b.colour in (None, a.colour)
+        and b.colour in (None, a.colour, colour_of(a))
         and b.size in (None, a.size)
         and b.pattern in (None, a.pattern)
         for a, b in zip(other.things, graph.things, strict=True)
