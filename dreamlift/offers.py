@@ -63,7 +63,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "copies": (1, 1024),
     "particles": (1, 64),
     **dict.fromkeys(("size", "fine_size", "texture_size", "samples"), (1, 4096)),
-    **dict.fromkeys(("resolution", "fineness"), (1, 512)),
+    **dict.fromkeys(("resolution", "fineness"), (16, 512)),
+    **dict.fromkeys(("radius", "axes"), (0.2, 1)),
     **dict.fromkeys(("albedo_first", "shares", "dark", "rescale"), (0, 1)),
 }
 """The least and the most of a number; angles are in degrees. For others see `check_number`."""

@@ -8,10 +8,12 @@ from typing import get_args
 import pytest
 
 from dreamlift.errors import BadInput
-from dreamlift.offers import RECIPES, check_numbers, explain, kind, name_of, recipe_of
+from dreamlift.offers import RECIPES, Recipe, check_numbers, explain, kind, name_of, recipe_of
 from dreamlift.recipes import Name, Preset
+from dreamlift.recipes.clip_mesh import CLIPMesh
 from dreamlift.recipes.csd import CSD
 from dreamlift.recipes.dreamfusion import DreamFusion
+from dreamlift.recipes.dreamgaussian import DreamGaussian
 from dreamlift.recipes.fantasia3d import Fantasia3D
 from dreamlift.recipes.mvdream import MVDream
 
@@ -75,6 +77,31 @@ def test_a_number_out_of_its_limits_is_told_both(changed: dict[str, object], sai
     with pytest.raises(BadInput) as caught:
         check_numbers(replace(DreamFusion("a cone"), **changed))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        (CLIPMesh("a cone", radius=0.0), "radius must be 0.2 to 1; 0 was asked for."),
+        (CLIPMesh("a cone", fineness=2), "fineness must be 16 to 512; 2 was asked for."),
+        (Fantasia3D("a cone", resolution=1), "resolution must be 16 to 512; 1 was asked for."),
+        (Fantasia3D("a cone", axes=(0.7, 0.0, 0.7)), "axes must be 0.2 to 1; 0.7 0 0.7 was"),
+        (DreamGaussian("a cone", radius=9.0), "radius must be 0.2 to 1; 9 was asked for."),
+    ],
+)
+def test_a_start_of_nothing_is_refused(recipe: Recipe, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_numbers(recipe)
+    assert said in str(caught.value)
+
+
+def test_the_least_start_is_a_whole_surface() -> None:
+    ball = CLIPMesh("a cone", radius=0.2, fineness=16)
+    drop = Fantasia3D("a cone", axes=(0.2, 0.2, 0.2), resolution=16)
+    for recipe in (ball, drop):
+        check_numbers(recipe)
+        part = recipe.scene().surface()
+        assert len(part.faces) >= 20 and 0.1 < float(part.vertices.abs().max()) < 0.25
 
 
 @pytest.mark.parametrize("recipe", [CSD("a cone", t_until=0.0), MVDream("a cone", t_until=0.0)])
