@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,8 @@ from dreamlift.grammar import Graph, parse
 from dreamlift.learn.exam import (
     GRID,
     SEEN,
+    SHARES,
+    WIDE_SHARES,
     Exam,
     Reading,
     any_graph,
@@ -72,6 +75,16 @@ def test_exams_are_of_all_compositions() -> None:
     assert 0.05 < sum(map(any_held, pairs)) / len(pairs) < 0.16
     same = [g.links[0].relation for g in pairs if g.things[0].noun == g.things[1].noun]
     assert set(same) <= {"next to"}
+
+
+@pytest.mark.parametrize("shares", [SHARES, WIDE_SHARES])
+def test_relations_come_as_often_as_is_said(shares: dict[str | None, float]) -> None:
+    assert sum(shares.values()) == pytest.approx(1)
+    rng, n = random.Random(2), 3000
+    graphs = [any_graph(rng, shares) for _ in range(n)]
+    said = Counter(graph.links[0].relation if graph.links else None for graph in graphs)
+    for relation, share in shares.items():
+        assert abs(said[relation] / n - share) < 4 * (share / n) ** 0.5, relation
 
 
 def test_an_exam_asks_what_its_graphs_say_and_follows_from_its_step() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -311,20 +312,26 @@ def test_it_learns_to_tell_a_few_things() -> None:
 
 
 @pytest.mark.seconds
+@pytest.mark.parametrize("adam", [1.0, 2 / 3])
 def test_a_training_leaves_a_judge_and_goes_on_as_if_it_had_not_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adam: float
 ) -> None:
     def shape(*_: object) -> JudgeShape:
         return SMALL
 
     monkeypatch.setattr(judging, "JudgeShape", shape)
-    recipe = judging.Recipe(steps=3, batch=2, pool=4, per_step=4, side=64)
+    recipe = judging.Recipe(steps=3, batch=2, pool=4, per_step=4, side=64, adam=adam)
     judging.train(tmp_path / "a", recipe, stop=Stop(0.0))
     judging.train(tmp_path / "a", recipe)
     judging.train(tmp_path / "b", recipe)
     one, other = (load_judge(tmp_path / f / "judge") for f in "ab")
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+    judging.train(tmp_path / "c", replace(recipe, adam=1.0))
+    plain = load_judge(tmp_path / "c" / "judge")
+    for name in ("across.weight", "fine.0.weight", "nouns.weight"):  # of these Muon takes the first
+        same = torch.equal(plain.state_dict()[name], one.state_dict()[name])
+        assert same == (adam == 1 or name != "across.weight"), name
 
 
 @pytest.mark.seconds

@@ -65,7 +65,11 @@ def test_a_convolution_is_the_matrix_of_its_patches() -> None:
 
 def test_it_takes_inner_matrices_only() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 8, 3), nn.Linear(8, 2))
-    assert [id(p) for p in matrices(list(net.parameters()))] == [id(net[2].weight)]
+    assert [id(p) for p in matrices(net)] == [id(net[2].weight)]
+    worded = nn.Sequential(nn.Embedding(5, 4), *[nn.Linear(4, 4) for _ in range(3)])
+    assert [id(p) for p in matrices(worded)] == [id(worded[2].weight)]
+    worded[2].requires_grad_(False)
+    assert matrices(worded) == []
 
 
 def training(folder: Path, muon: int | None, stop: Stop = LAST) -> Training:

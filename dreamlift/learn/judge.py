@@ -10,6 +10,7 @@ trained on all compositions, those held out from them included.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +22,17 @@ from torch import Tensor, nn
 from dreamlift.grammar import parse
 from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
-from dreamlift.learn.exam import GRID, Exam, Reading, any_graph, asked, exam, marks
+from dreamlift.learn.exam import (
+    GRID,
+    SHARES,
+    WIDE_SHARES,
+    Exam,
+    Reading,
+    any_graph,
+    asked,
+    exam,
+    marks,
+)
 from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
@@ -223,10 +234,14 @@ class Recipe:
     seed: int = 1000
     begin: Path | None = None
     """A folder of a judge to begin with; None: from noise."""
+    adam: float = 1.0
+    """The share of the steps that AdamW takes alone, first; in the others Muon takes matrices."""
+    wide: bool = False
+    """Whether relations are drawn as is best for the whole toybox."""
 
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "judge"
-WHOLE = Recipe(steps=13000, seed=3000, begin=SHIPPED)
+WHOLE = Recipe(steps=18_000, seed=3000, begin=SHIPPED, adam=13_000 / 18_000, wide=True)
 """The judge that ships, of the first world, taught on."""
 
 
@@ -244,14 +259,16 @@ def train(folder: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> N
                     value[value < NEVER / 2] = 0.0
     if device.type == "cpu" and torch.get_num_threads() > 1:
         hasten(judge)
+    muon = round(recipe.adam * recipe.steps) if recipe.adam < 1 else None
     training = Training(
-        judge, folder, recipe.steps, lr=recipe.lr, warmup=50, ema=recipe.ema, stop=stop
+        judge, folder, recipe.steps, lr=recipe.lr, warmup=50, ema=recipe.ema, muon=muon, stop=stop
     )
+    graphs = partial(any_graph, shares=WIDE_SHARES if recipe.wide else SHARES)
 
     def pool(capacity: int, seed: int, first: int) -> Pool:
         return Pool(
             capacity, seed=seed, views=Elsewhere(side=recipe.side), first=first, size=recipe.side,
-            per_step=recipe.per_step, per_scene=2, graphs=any_graph, device=device,
+            per_step=recipe.per_step, per_scene=2, graphs=graphs, device=device,
         )  # fmt: skip
 
     seen = pool(recipe.pool, recipe.seed, training.step)

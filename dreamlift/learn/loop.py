@@ -104,7 +104,7 @@ class Training:
         parameters = [p for _, p in self._trained()]
         self._refuse("gradient", float(nn.utils.clip_grad_norm_(parameters, self.clip)))
         if self.muon is not None and self.step >= self.muon:
-            take(matrices(parameters), self.optimizer, self.rate(), self.weight_decay)
+            take(matrices(self.network), self.optimizer, self.rate(), self.weight_decay)
         self.optimizer.step()
         decay = min(self.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():

@@ -7,6 +7,7 @@ Vectors, and the first and the last layer, are left to AdamW.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -19,9 +20,11 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """x -> a x + b x^3 + c x^5, five times, takes every singular value in (0.003, 1] near to one."""
 
 
-def matrices(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
-    """What Muon takes of a network: its inner weights of two or more dimensions."""
-    return [p for p in parameters if p.ndim >= 2][1:-1]
+def matrices(network: nn.Module) -> list[nn.Parameter]:
+    """What Muon takes of a network: the weights of its linear and convolutional layers but for the
+    first and the last of them; tables of words and of places are not layers."""
+    weights = [m.weight for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    return [cast(nn.Parameter, w) for w in weights if w.requires_grad][1:-1]
 
 
 def orthogonal(x: Float[Tensor, "r c"]) -> Float[Tensor, "r c"]:
