@@ -1,6 +1,7 @@
 """The judge: exact captions, and a network that learns to read pictures."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamlift.grammar import parse
+from dreamlift.grammar import Graph, parse
 from dreamlift.learn import judge as judging
-from dreamlift.learn.exam import Reading, any_graph, asked, exam, marks
+from dreamlift.learn.exam import SHARES, WIDE_SHARES, Reading, any_graph, asked, exam, marks
 from dreamlift.learn.judge import Judge, JudgeShape, load_judge
 from dreamlift.learn.loop import Stop
 from dreamlift.learn.pictures import Pool
@@ -357,3 +358,22 @@ def test_a_training_can_begin_with_another_judge(
     judging.train(tmp_path / "c", recipe)
     told = load_judge(tmp_path / "c" / "judge").relation.bias[0]
     assert abs(float(told)) < 0.01  # what it never said begins at even odds
+
+
+@pytest.mark.seconds
+@pytest.mark.parametrize("wide", [False, True])
+def test_relations_are_drawn_as_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wide: bool
+) -> None:
+    drawn: list[dict[str | None, float]] = []
+
+    def graph(rng: random.Random, shares: dict[str | None, float]) -> Graph:
+        drawn.append(shares)
+        return any_graph(rng, shares)
+
+    monkeypatch.setattr(judging, "JudgeShape", lambda *_: SMALL)
+    monkeypatch.setattr(judging, "any_graph", graph)
+    judging.train(
+        tmp_path / "a", judging.Recipe(steps=1, batch=2, pool=4, per_step=4, side=64, wide=wide)
+    )
+    assert drawn and all(shares is (WIDE_SHARES if wide else SHARES) for shares in drawn)
