@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
-from scipy import ndimage
 from torch import Tensor
 
 from dreamlift.errors import BadInput
@@ -112,13 +111,15 @@ def plain_background(rgb: Float[Tensor, "h w 3"]) -> Bool[Tensor, "h w"] | None:
 
     None where the border has no such colour.
     """
+    from scipy.ndimage import label
+
     border = torch.cat([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]])
     plain = border.median(0).values
     if bool(((border - plain).abs().amax(-1) < TOLERANCE).float().mean() < PLAIN):
         return None
     alike = ((rgb - plain).abs().amax(-1) < TOLERANCE).numpy()
     pieces = np.zeros(alike.shape, np.int32)
-    ndimage.label(alike, output=pieces)
+    label(alike, output=pieces)
     rim = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
     return torch.from_numpy(np.isin(pieces, np.unique(rim[rim > 0])))
 
