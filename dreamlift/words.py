@@ -177,13 +177,13 @@ ABSENT = {
 def _help(word: str) -> str:
     if word in ABSENT:
         return (
-            f"The embedded prior does not know the word {word!r}. {ABSENT[word]}. Leave it out, or "
-            "use a prior with an open vocabulary."
+            f"The embedded world does not know the word {word!r}. {ABSENT[word]}. Leave it out; "
+            "only a prior with an open vocabulary reads it."
         )
     near = nearest(word, [w for w in dict.fromkeys((*NOUNS, *SYNONYMS, *WORDS)) if len(w) > 2])
     return (
-        f"The embedded prior does not know the word {word!r}. Nearest: {', '.join(near)}. "
-        "Use one of these, or a prior with an open vocabulary."
+        f"The embedded world does not know the word {word!r}. Nearest: {', '.join(near)}. "
+        "Use one of these; only a prior with an open vocabulary reads others."
     )
 
 

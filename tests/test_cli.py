@@ -86,8 +86,8 @@ def test_out_is_the_run_s_own_folder_and_a_preset_gives_the_numbers(dreamlift: D
 BAD = {
     "unknown word": (
         ("a hamburgr",),
-        "The embedded prior does not know the word 'hamburgr'. Nearest: hamburger, burger, "
-        "cheeseburger. Use one of these, or a prior with an open vocabulary.\n",
+        "The embedded world does not know the word 'hamburgr'. Nearest: hamburger, burger, "
+        "cheeseburger. Use one of these; only a prior with an open vocabulary reads others.\n",
     ),
     "unseen word": (
         ("a cone", "--negative", "a teapot"),

@@ -66,7 +66,7 @@ def test_a_negative_prompt_is_said_in_place_of_nothing(
     assert len(folders) == 2
     ended = dreamlift(*asked, "--negative", "blurry, ugly")
     assert ended.code == 2
-    assert "--negative says cannot be told. The embedded prior does not know the" in ended.err
+    assert "--negative says cannot be told. The embedded world does not know the" in ended.err
     ended = dreamlift(*asked[:4], "--recipe", "sjc", "--negative", "a ball")
     assert ended.code == 2
     assert "sjc has no --negative. Say --recipe with one that has: dreamfusion, " in ended.err

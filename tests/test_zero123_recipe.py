@@ -165,7 +165,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "no words": (("--picture", "cone.png"), "follows words and does not see the picture"),
     "bad negative": (
         ("a cone", "--picture", "cone.png", "--negative", "blurry"),
-        "What --negative says cannot be told. The embedded prior does not know the word 'blurry'",
+        "What --negative says cannot be told. The embedded world does not know the word 'blurry'",
     ),
     "bad words": (("a zzz", "--picture", "cone.png"), "does not know the word 'zzz'"),
 }
