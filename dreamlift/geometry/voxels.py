@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.geometry.gaussians import Gaussians, base_colors, rotations
+from dreamlift.geometry.repeats import listed
 
 WIDEN = 0.3
 """Cells by which every Gaussian is widened (added as variance), or samples would miss thin ones;
@@ -97,7 +98,7 @@ def voxelise(gaussians: Gaussians, resolution: int = 128, *, reach: float | None
     span = (high - low + 1).clamp_min(0).long()
     total = torch.zeros(resolution**3, 4, device=mu.device)
     for some in _shares(span.prod(-1)):
-        owner, rank = _listed(span[some].prod(-1))
+        owner, rank = listed(span[some].prod(-1))
         owner = some[owner]
         x, y, z = low[owner].long().unbind(-1)
         _, wide, deep = span[owner].unbind(-1)
@@ -117,12 +118,6 @@ def _shares(count: Int[Tensor, " n"]) -> list[Int[Tensor, " m"]]:
     group = (count[some].cumsum(0) - 1) // PAIRS
     sizes = group.unique_consecutive(return_counts=True)[1]
     return list(some.split(sizes.tolist()))
-
-
-def _listed(count: Int[Tensor, " n"]) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
-    """Each of n things `count` times: which one it is, and the how manieth of it."""
-    owner = torch.arange(len(count), device=count.device).repeat_interleave(count)
-    return owner, torch.arange(len(owner), device=count.device) - (count.cumsum(0) - count)[owner]
 
 
 def _painted(

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
+from dreamlift.geometry.repeats import listed
 from dreamlift.render.twins import has_warp
 
 LOST = "Meshes are rasterised with plain torch, some ten times slower"
@@ -154,12 +155,6 @@ def _boxes(
     empty = (W < NEAR).all(1) | (high < low).any(-1, keepdim=True)
     span = torch.where(empty, 0.0, high - low + 1)
     return torch.where(empty, 0.0, low).long(), span.long()
-
-
-def listed(count: Int[Tensor, " n"]) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
-    """Each of n things `count` times: which one it is, and the how manieth of it."""
-    owner = torch.arange(len(count), device=count.device).repeat_interleave(count)
-    return owner, torch.arange(len(owner), device=count.device) - (count.cumsum(0) - count)[owner]
 
 
 def interpolate_torch(

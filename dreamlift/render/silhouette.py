@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.geometry.hinges import Hinges
-from dreamlift.render.raster import MARGIN, NEAR, Raster, fast, listed
+from dreamlift.geometry.repeats import listed
+from dreamlift.render.raster import MARGIN, NEAR, Raster, fast
 
 BEHIND = 1 + 1e-5
 """An edge hides what is this much farther, or more: less is rounding."""
