@@ -63,6 +63,7 @@ from dreamlift.observers import log
 from dreamlift.offers import Recipe, recipe_of
 from dreamlift.prior import Prior
 from dreamlift.priors.clip import Clip, embedded_clip
+from dreamlift.priors.comparer import comparer_of
 from dreamlift.priors.embedded import embedded
 from dreamlift.priors.source import source_of
 from dreamlift.recipes import Name
@@ -314,6 +315,7 @@ def main() -> None:
     loaded = embedded(), embedded_clip(), shipped_judge()
     made = {"budget": choices.budget, "seeds": choices.seeds, "judge": fingerprint(loaded[2])}
     made["prior"] = source_of("embedded").sha256
+    made["clip"] = comparer_of("embedded", "cpu").sha256
     Kept(choices.out / "made.json", made).keep("begun", True)
     known = json.loads(choices.known.read_text()) if choices.known else {}
     bench = Bench(choices.out, choices.seeds, choices.budget, *loaded, known)

@@ -27,9 +27,9 @@ from dreamlift.detectors import Look
 from dreamlift.evaluate.runs import evaluate
 from dreamlift.fit import Moment
 from dreamlift.geometry.isosurface import DegenerateError
+from dreamlift.learn.reader import embedded_reader
 from dreamlift.observers import log
 from dreamlift.pilots import likeness
-from dreamlift.priors.clip import embedded_clip
 from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import slug
 
@@ -73,7 +73,7 @@ def made(folder: Path, prompt: str, seed: int) -> str | None:
 
 def rows(out: Path, seeds: int) -> list[Row]:
     """Every run's scores: of its pilots, and in the end."""
-    clip = embedded_clip()
+    reads = embedded_reader().likelihood
     asked = {out / f"{slug(p)}-{s}": (p, s) for p in PROMPTS for s in range(seeds)}
     empty = {f: why for f, (p, s) in asked.items() if (why := made(f, p, s)) is not None}
     entries = evaluate([*asked], baselines=False, empty=empty)["runs"]
@@ -81,7 +81,7 @@ def rows(out: Path, seeds: int) -> list[Row]:
     for (folder, (prompt, seed)), entry in zip(asked.items(), entries, strict=True):
         scores = {
             str(share): likeness(
-                Look(**load_file(folder / f"look-{share}.safetensors")), prompt, clip
+                Look(**load_file(folder / f"look-{share}.safetensors")), prompt, reads
             )
             for share in SHARES
         }

@@ -28,9 +28,9 @@ from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.io.atomic import atomic
 from dreamlift.io.lock import alone
 from dreamlift.io.settings import from_json
+from dreamlift.learn.reader import embedded_reader
 from dreamlift.observers import standard
 from dreamlift.offers import Compared, Recipe, check_numbers, name_of, recipe_of
-from dreamlift.priors.clip import embedded_clip
 from dreamlift.priors.source import device_named, rehearse
 from dreamlift.recipes import Name, Preset
 from dreamlift.remedies import Remedies, told
@@ -144,7 +144,7 @@ def _piloted(run: Run, request: Request, begin: Callable[..., Any]) -> Recipe:
             run,
             seeds,
             recipe.prompt,
-            embedded_clip(),
+            embedded_reader().likelihood,
             create,
             lambda pilot, seed, more: begin(pilot, seeded(seed).recipe, more),
         )

@@ -34,7 +34,7 @@ BORDER = 0.1
 SATURATED = 0.1
 """How much more colourful than the most colourful true object is too much."""
 BLOB = "begin with a blob (--init blob)"
-TELLING = 0.015
+TELLING = 0.01
 """The difference of backs and fronts of true objects from which the aligner can tell them."""
 SHARE = 0.25
 """Of that difference; an object that shows less has two faces."""

@@ -5,9 +5,10 @@ schedules, in a folder of its own, pilots/SEED/. The chosen one's state is copie
 which then ends with the bits of a plain run from that seed. What they scored, which was chosen and
 what they looked like stand in pilots.json and pilots.png. The judge is never asked.
 
-    score = mean over eight sides of log softmax(CLIP(x) . CLIP(captions) / temperature)[prompt]
+    score = mean over eight sides of log softmax(log p(captions | x))[prompt]
 
-among the prompt and its frozen neighbours (toybox/lists.py), each side before nearly white.
+among the prompt and its frozen neighbours (toybox/lists.py), each side before nearly white, as the
+embedded CLIP reads it (learn/reader.py).
 """
 
 import json
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from dreamlift.detectors import Look
 from dreamlift.errors import BadInput
@@ -27,21 +30,19 @@ from dreamlift.grammar import parse
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.lock import alone
-from dreamlift.prior import Aligner
+from dreamlift.learn.reader import Reads
+from dreamlift.learn.slots import answers
 from dreamlift.priors.clip import WEIGHTS
 from dreamlift.priors.seen import seen
 from dreamlift.run import CHECKPOINT, METRICS, Run
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among
-from dreamlift.toybox.near import FIRST
 
 PILOT = 0.3
 """Share of the first stage's steps that a pilot takes."""
 MOST = 32
 """Pilots of a run, at most."""
 FILE, PICTURE, FOLDER, LOOK = "pilots.json", "pilots.png", "pilots", "look"
-TEMPERATURE = 0.048
-"""Of the scores: the embedded CLIP's own."""
 log = logging.getLogger("dreamlift")
 
 
@@ -58,24 +59,32 @@ def check(prompt: str, count: int, *, world: bool) -> None:
     """Raise BadInput for a number of pilots that is none, or a prompt that CLIP cannot read."""
     if not 1 <= count <= MOST:
         raise BadInput(f"There are 1 to {MOST} pilots; {count} were asked for.")
+    readable(prompt, "Pilots", "--pilot", world=world)
+
+
+def readable(prompt: str, what: str, flag: str, *, world: bool) -> None:
+    """Raise BadInput where CLIP cannot choose among `what`, that a flag asks for."""
     if not world:
         raise BadInput(
-            "Pilots are chosen by the embedded CLIP, which knows the embedded world alone. Leave "
-            "--pilot out with this prior, or look at several --seed."
+            f"{what} are chosen by the embedded CLIP, which knows the embedded world alone. Leave "
+            f"{flag} out with this prior, or look at several --seed."
         )
     try:
         seen(WEIGHTS / "clip").refuse(prompt, "CLIP")
         drawable(parse(prompt))
+        answers(parse(prompt))
     except ValueError as error:
-        raise BadInput(f"The pilots of {prompt!r} cannot be scored: {error}") from error
+        raise BadInput(f"{what} of {prompt!r} cannot be scored: {error}") from error
 
 
-@torch.no_grad()
-def likeness(look: Look, prompt: str, aligner: Aligner) -> float:
+def likeness(look: Look, prompt: str, reads: Reads) -> float:
     """The score of what a pilot looks like; higher is better."""
-    said = aligner.embed_text(among(prompt, known=FIRST))
-    logits = aligner.embed_image(look.white.to(said.device)) @ said.T / TEMPERATURE
-    return float(logits.log_softmax(-1)[:, 0].mean())
+    return float(liked(look.white, prompt, reads).mean())
+
+
+def liked(x: Float[Tensor, "n h w 3"], prompt: str, reads: Reads) -> Float[Tensor, " n"]:
+    """The prompt's log-probability among its neighbours, of each picture."""
+    return reads(x, among(prompt)).log_softmax(-1)[:, 0]
 
 
 class Halt:
@@ -109,7 +118,7 @@ def choose(
     run: Run,
     seeds: Sequence[int],
     prompt: str,
-    aligner: Aligner,
+    reads: Reads,
     create: Callable[[int], Run],
     begin: Begin,
 ) -> int:
@@ -137,7 +146,7 @@ def choose(
         if look is None:
             raise RuntimeError(f"The pilot in {pilot.path} ended before it was looked at.")
         looks.append(look)
-        scored.append(Scored(seed, likeness(look, prompt, aligner)))
+        scored.append(Scored(seed, likeness(look, prompt, reads)))
         log.info("pilot, seed %d: %.3f", seed, scored[-1].score)
     if not scored and failed is not None:
         raise failed

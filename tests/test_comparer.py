@@ -10,7 +10,9 @@ import torch
 
 from dreamlift.api import Request, generate, make, request, start
 from dreamlift.errors import BadInput
+from dreamlift.learn.pictures import FIRST_WORLD
 from dreamlift.prior import Aligner
+from dreamlift.priors import comparer
 from dreamlift.priors.comparer import comparer_of
 from dreamlift.priors.source import source_of
 from dreamlift.recipes.clip_mesh import CLIPMesh
@@ -55,7 +57,11 @@ def test_what_is_no_clip_is_refused_before_a_folder_is_made(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_prompt_is_refused_for_the_embedded_clip_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_prompt_is_refused_for_the_embedded_clip_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word that is none, and one that no picture had shown an earlier one."""
+    monkeypatch.setattr(comparer, "seen", lambda _: FIRST_WORLD)
     with pytest.raises(BadInput, match="gryphon"):
         generate("a gryphon", recipe="dreamfields", out=tmp_path / "run")
     with pytest.raises(BadInput, match="The embedded CLIP knows the word 'corgi', but has never"):

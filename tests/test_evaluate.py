@@ -210,7 +210,7 @@ def test_the_kind_of_judge_that_ships_can_judge(tmp_path: Path, true_tower: judg
     assert 0 <= judging.janus(true_tower.textured, a) <= 1
     judging.readable(TOWER, a)
     judging.readable("a corgi", a)
-    with pytest.raises(BadInput, match="cannot be judged. The judge reads two things at most"):
+    with pytest.raises(BadInput, match="cannot be judged. Of a picture two things at most"):
         judging.readable("a frog on a cube on a ball", a)
     with pytest.raises(BadInput, match="'a corgi' cannot be judged"):
         judging.readable("a corgi", judging.shipped_judge())

@@ -10,6 +10,7 @@ import torch
 from learned import any_held
 from torch import Tensor
 
+from dreamlift.cameras import orbit
 from dreamlift.grammar import Graph, parse
 from dreamlift.learn.exam import (
     GRID,
@@ -27,9 +28,9 @@ from dreamlift.learn.exam import (
 )
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
-from dreamlift.learn.slots import BINS, LINKS, PAINTS, ROLES, SLOTS, WEAVES, answers
+from dreamlift.learn.slots import BINS, LINKS, PAINTS, ROLES, SLOTS, WEAVES, answers, azimuth_bins
 from dreamlift.toybox.meaning import BUILT
-from dreamlift.views import Views
+from dreamlift.views import Views, direction
 from dreamlift.words import NOUNS, SIZES
 
 N, R = len(NOUNS), len(ROLES)
@@ -154,6 +155,16 @@ def test_masks_follow_what_with_means() -> None:
     assert float((height[:, 0] > height[:, 1]).float().mean()) > 0.7
 
 
+def test_graphs_and_cameras_are_those_of_the_pictures() -> None:
+    of = exam(pool("a frog"), 8, 0, 0, said=1.0)
+    azimuth, elevation = of.cameras.azimuth.tolist(), of.cameras.elevation.tolist()
+    sides = [f"{direction(a, e)} view" for a, e in zip(azimuth, elevation, strict=True)]
+    assert [graph.view for graph in of.graphs] == sides
+    assert of.view.tolist() == azimuth_bins(of.cameras).tolist()
+    for graph, row in zip(of.graphs, of.slots.tolist(), strict=True):
+        assert told(graph) == row
+
+
 def test_finer_pictures_are_averaged_down() -> None:
     coarse, fine = (exam(pool("a cube", side), 8, 0, 0, roughly=False) for side in (64, 128))
     assert fine.x.shape == coarse.x.shape and fine.things.shape == coarse.things.shape
@@ -172,7 +183,10 @@ def paper(*texts: str) -> Exam:
     shaped = torch.isin(slots[:, 2], torch.tensor([LINKS.index(r) for r in BUILT]))
     things[shaped, 1] = things[shaped, 0]
     view = torch.arange(len(texts)) % BINS
-    return Exam(torch.zeros(len(texts), 64, 64, 3), slots, view, things.flatten(2))
+    n = len(texts)
+    cameras = orbit(view * 360.0 / BINS, torch.zeros(n))
+    graphs = [parse(text) for text in texts]
+    return Exam(torch.zeros(n, 64, 64, 3), slots, view, things.flatten(2), graphs, cameras)
 
 
 def test_things_are_asked_for_by_noun_and_by_the_role_they_play() -> None:

@@ -93,7 +93,7 @@ def wheel(folder: Path, *left_out: str, **more: str) -> Path:
 def test_a_wheel_without_its_weights_or_types_is_found(tmp_path: Path) -> None:
     assert list(package.faults(wheel(tmp_path))) == []
     said = "\n".join(package.faults(wheel(tmp_path, ".safetensors", "py.typed")))
-    for file in ("weights/clip/model.safetensors", "weights/text-to-image/unet/", "py.typed"):
+    for file in ("weights/clip/reader.safetensors", "weights/text-to-image/unet/", "py.typed"):
         assert f"dreamlift/{file}" in said
     said = "\n".join(package.faults(wheel(tmp_path, fast__so="")))
     assert "dreamlift/fast.so: what is that?" in said

@@ -22,17 +22,16 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from dreamlift.evaluate.judging import WHOLE, shipped_judge
 from dreamlift.prior import Prompt
-from dreamlift.priors.clip import load_clip
+from dreamlift.learn.reader import embedded_reader
 from dreamlift.priors.embedded import WEIGHTS, embedded
-from dreamlift.priors.text import load_tower
 
 start = time.process_time()
 prior, whole = embedded(), embedded(folder=WEIGHTS.with_name("whole"))
 judge, other = shipped_judge(), shipped_judge(WHOLE)
-clip = load_clip(WEIGHTS.parent / "clip", load_tower(WEIGHTS / "tower"))
+reader = embedded_reader()
 seconds = time.process_time() - start
 prior.embed(Prompt("a red cube"))
-clip.embed_text(["a red cube"])
+reader.clip.embed_text(["a red cube"])
 judge.embed_image(torch.rand(1, 64, 64, 3))
 print(seconds)
 """

@@ -1,4 +1,4 @@
-"""Pictures with questions: what the judge is trained and tested on."""
+"""Pictures with questions: what the judge and the CLIP are trained and tested on."""
 
 import random
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamlift.cameras import Cameras
 from dreamlift.grammar import BUILT, Graph, Thing
 from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
@@ -22,6 +23,7 @@ from dreamlift.learn.slots import (
     azimuth_bins,
     fronted,
 )
+from dreamlift.priors.eyes import GRID
 from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.lists import read_as
 from dreamlift.toybox.wide import any_size, pair, sized, wide_coloured
@@ -39,8 +41,6 @@ WIDE_SHARES: dict[str | None, float] = {
     "made of": 0.05,
 }  # fmt: skip
 """The same of the whole toybox, where what is held and eaten is mistaken the most."""
-GRID = 16
-"""Places along the side of the judge's map."""
 SEEN = 0.4
 """The share of a place that a thing covers where it is asked for there."""
 
@@ -66,6 +66,8 @@ class Exam:
     slots: Int[Tensor, "b slots"]  # as in SLOTS; -1: not asked
     view: Int[Tensor, " b"]  # -1: not asked
     things: Float[Tensor, "b 2 p"]  # the share of each place that the first and second cover
+    graphs: Sequence[Graph]  # view and untextured filled in
+    cameras: Cameras
 
 
 @dataclass(frozen=True)
@@ -86,23 +88,33 @@ class Reading:
     looks: Float[Tensor, "b q p"]  # and for the asked things
 
 
-def exam(pool: Pool, n: int, seed: int, step: int, *, roughly: bool = True) -> Exam:
-    """Pictures of a pool, painted by its views, averaged down to 64 pixels, and made rough."""
+def exam(
+    pool: Pool, n: int, seed: int, step: int, *, roughly: bool = True, said: float = 0.0
+) -> Exam:
+    """Pictures of a pool, painted by its views, averaged down to 64 pixels, and made rough; the
+    view is said of the share `said` of their graphs."""
     rng = random.Random(f"exam {seed} {step}")
     index = torch.tensor([rng.randrange(pool.capacity) for _ in range(n)])
     traced, cameras, scenes = pool.seen(index)
     draws = torch.Generator().manual_seed(rng.getrandbits(62))
     traced = lumpy(traced, draws) if roughly else traced
     graphs = [wide_coloured(scene.graph, rng) for scene in scenes]
-    seen = compose(traced, cameras, scenes, graphs, pool.views, rng, draws, said=0.0)
-    x = torch.cat([seen.x.permute(0, 3, 1, 2), _in_order(seen.things, graphs)], 1)
+    seen = compose(traced, cameras, scenes, graphs, pool.views, rng, draws, said=said)
+    x = torch.cat([seen.x.permute(0, 3, 1, 2), _in_order(seen.things, seen.graphs)], 1)
     x = F.adaptive_avg_pool2d(x, 64)
     x = rough(x, draws) if roughly else x
     slots = torch.tensor([told(graph) for graph in seen.graphs])
     front = torch.tensor([fronted(graph) for graph in graphs])
     view = torch.where(front, azimuth_bins(cameras).cpu(), -1)
     things = F.adaptive_avg_pool2d(x[:, 3:], GRID).flatten(2)
-    return Exam(x[:, :3].permute(0, 2, 3, 1), slots.to(x.device), view.to(x.device), things)
+    return Exam(
+        x[:, :3].permute(0, 2, 3, 1),
+        slots.to(x.device),
+        view.to(x.device),
+        things,
+        seen.graphs,
+        cameras,
+    )
 
 
 def _in_order(
@@ -171,9 +183,7 @@ def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
 
     What is built of another has no place of its own: there it is only looked at.
     """
-    nouns, roles = asked(truth)
-    built = truth.slots.new_tensor([LINKS.index(relation) for relation in BUILT])
-    apart = ~torch.isin(truth.slots[:, 2], built)
+    _, roles = asked(truth)
     alone = truth.slots[:, 1] == len(NOUNS)
     sought = read.sought.gather(1, roles[..., None].expand(-1, -1, read.sought.shape[-1]))
     losses: list[Tensor] = []
@@ -181,17 +191,41 @@ def places(read: Reading, truth: Exam) -> Float[Tensor, ""]:
         seen = truth.things[:, k] > SEEN
         seen = seen & ~alone[:, None] if k else seen
         for looks in (read.looks, sought):
-            inside = (looks[:, k] * truth.things[:, k]).sum(-1).clamp(1e-3, 1)
-            losses.append(0.2 * (-inside.log())[seen.any(-1)].sum() / len(seen))
-        here = seen & apart[:, None]
-        told = ((read.noun, nouns[:, k]), (read.role, roles[:, k]),
-                (read.paint, truth.slots[:, 3 + k]))  # fmt: skip
-        for said, answer in told:
+            losses.append((missed(looks[:, k], truth.things[:, k]) * seen.any(-1)).mean())
+    return torch.stack(losses).sum() + everywhere(read.noun, read.paint, read.role, truth)
+
+
+def missed(looks: Float[Tensor, "b p"], thing: Float[Tensor, "b p"]) -> Float[Tensor, " b"]:
+    """A fifth of -log of how much of a look is at a thing."""
+    return -0.2 * (looks * thing).sum(-1).clamp(1e-3, 1).log()
+
+
+def everywhere(
+    noun: Float[Tensor, "b p nouns"],
+    paint: Float[Tensor, "b p paints"],
+    role: Float[Tensor, "b p roles_and_none"],
+    truth: Exam,
+) -> Float[Tensor, ""]:
+    """What every place shows, from log-probabilities: the mean over each thing's places, and over
+    those of nothing."""
+    nouns, roles = asked(truth)
+    built = truth.slots.new_tensor([LINKS.index(relation) for relation in BUILT])
+    apart = ~torch.isin(truth.slots[:, 2], built)
+    alone = truth.slots[:, 1] == len(NOUNS)
+    losses: list[Tensor] = []
+    for k in range(2):
+        here = (truth.things[:, k] > SEEN) & apart[:, None]
+        here = here & ~alone[:, None] if k else here
+        for said, answer in (
+            (noun, nouns[:, k]),
+            (role, roles[:, k]),
+            (paint, truth.slots[:, 3 + k]),
+        ):
             counted = here & (answer >= 0)[:, None]
             share = counted / counted.sum(1, keepdim=True).clamp_min(1)
             index = answer.clamp_min(0)[:, None, None].expand(-1, said.shape[1], 1)
-            losses.append(-(said.gather(-1, index)[..., 0] * share).sum() / len(seen))
+            losses.append(-(said.gather(-1, index)[..., 0] * share).sum() / len(here))
     bare = truth.things.sum(1) < SEEN
     share = bare / bare.sum(1, keepdim=True).clamp_min(1)
-    losses.append(-(read.role[..., len(ROLES)] * share).sum() / len(bare))
+    losses.append(-(role[..., len(ROLES)] * share).sum() / len(bare))
     return torch.stack(losses).sum()

@@ -3,8 +3,8 @@
 A convolutional network reads the scene graph off a picture: the nouns, colours and sizes of two
 things, and how they are related. A caption's score is the log-likelihood of what it says: its text
 side is exact, an indicator of its words' slots, and what it leaves unsaid carries no weight. It is
-never used by guidance, presets or early stopping, shares nothing with the models that are, and is
-trained on all compositions, those held out from them included.
+never used by guidance, presets or early stopping, shares no weights with the models that are, and
+is trained on all compositions, those held out from them included.
 """
 
 import json
@@ -37,6 +37,7 @@ from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WEAVES, indicator
+from dreamlift.priors.eyes import Eye, Residual, sized
 from dreamlift.priors.seen import EVERYTHING, seen
 from dreamlift.words import NOUNS
 
@@ -53,48 +54,6 @@ class JudgeShape:
     blocks: tuple[int, int, int] = (2, 3, 1)
     """Residual blocks at 16x16, 8x8 and again at 16x16."""
     heads: int = 4
-
-
-class Residual(nn.Module):
-    """Two normalised 3x3 convolutions, added to what came (He et al., arXiv:1603.05027)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.before = nn.GroupNorm(8, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.between = nn.GroupNorm(8, width)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        y = self.first(F.gelu(self.before(x)))
-        return x + self.second(F.gelu(self.between(y)))
-
-
-class Eye(nn.Module):
-    """Looks at a map for what it is asked: attention over its places, then a small network."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
-        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-
-    def forward(
-        self, ask: Float[Tensor, "#b n w"], x: Float[Tensor, "b p w"]
-    ) -> tuple[Float[Tensor, "b n w"], Float[Tensor, "b n p"]]:
-        """Answers, and where each question looked (mean over heads)."""
-
-        def split(y: Tensor) -> Tensor:
-            return y.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
-
-        query = split(ask.to(x.dtype))
-        scores = query @ split(self.key(x)).transpose(-1, -2) / query.shape[-1] ** 0.5
-        looks = scores.float().softmax(-1)
-        y = (looks.to(x.dtype) @ split(self.value(x))).transpose(1, 2).flatten(2)
-        y = self.norm(y + ask)
-        return y + self.down(F.gelu(self.up(y))), looks.mean(1)
 
 
 class Judge(nn.Module):
@@ -133,11 +92,7 @@ class Judge(nn.Module):
 
     def map(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b p d"]:
         """What it makes of every place of pictures (sRGB in [0, 1], any square size)."""
-        y = x.permute(0, 3, 1, 2)
-        if y.shape[-1] != self.size:
-            shrinks = y.shape[-1] > self.size
-            y = F.interpolate(y, (self.size, self.size), mode="area" if shrinks else "bilinear")
-        fine = self.fine(2 * y - 1)
+        fine = self.fine(2 * sized(x, self.size).permute(0, 3, 1, 2) - 1)
         back = F.interpolate(self.back(self.coarse(fine)), scale_factor=2, mode="nearest")
         return self.out(back + self.across(fine)).flatten(2).transpose(1, 2) + self.places
 

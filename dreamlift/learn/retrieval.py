@@ -1,4 +1,4 @@
-"""How well an aligner tells a toy's caption from 255 near ones, by true renders of it.
+"""How well a network tells a toy's caption from 255 near ones, by true renders of it.
 
 For every graph of a category four pictures are taken from the views that recipes render from; their
 scores are added, and the caption wins where it comes first among `lists.among` (untextured:
@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.learn.reader import Reads
 from dreamlift.phrases import phrase
-from dreamlift.prior import Aligner
 from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.lists import Category, among, shapes_among
 from dreamlift.toybox.near import RELATED
@@ -62,17 +62,15 @@ def pictures(graph: Graph, seed: int, *, views: int, untextured: bool) -> Float[
     return seen.color if shot.background is None else seen.over(shot.background)
 
 
-def first(aligner: Aligner, x: Float[Tensor, "v h w 3"], captions: Sequence[str]) -> bool:
+def first(reads: Reads, x: Float[Tensor, "v h w 3"], captions: Sequence[str]) -> bool:
     """Whether the first caption has the highest score, summed over the pictures."""
-    with torch.no_grad():
-        scores = aligner.embed_image(x) @ aligner.embed_text(captions).T
-    return int(scores.sum(0).argmax()) == 0
+    return int(reads(x, captions).sum(0).argmax()) == 0
 
 
 def retrieval(
-    aligner: Aligner, category: Category, *, count: int = 40, views: int = 4, seed: int = 0
+    reads: Reads, category: Category, *, count: int = 40, views: int = 4, seed: int = 0
 ) -> Retrieval:
-    """Top-1 of an aligner in a category, textured and untextured."""
+    """Top-1 in a category, textured and untextured."""
     right = [0, 0]
     sizes: list[int] = []
     for i, graph in enumerate(examples(category, count, seed)):
@@ -81,15 +79,15 @@ def retrieval(
         sizes.append(len(near[0]))
         for blank in (False, True):
             x = pictures(graph, 1_000_000 + 1000 * seed + i, views=views, untextured=blank)
-            right[blank] += first(aligner, x, near[blank])
+            right[blank] += first(reads, x, near[blank])
     chance = sum(1 / size for size in sizes) / len(sizes)
     return Retrieval(count, right[0] / count, right[1] / count, chance)
 
 
-def table(aligner: Aligner, *, count: int = 40, seed: int = 0) -> str:
+def table(reads: Reads, *, count: int = 40, seed: int = 0) -> str:
     """The figures of all categories, as a Markdown table."""
     rows = ["| among 256 captions | textured | untextured |", "| --- | --- | --- |"]
     for category in CATEGORIES:
-        got = retrieval(aligner, category, count=count, seed=seed)
+        got = retrieval(reads, category, count=count, seed=seed)
         rows.append(f"| {category} | {100 * got.textured:.0f} % | {100 * got.untextured:.0f} % |")
     return "\n".join(rows)

@@ -58,7 +58,7 @@ OFFSETS = [0, *accumulate(SIZES)]
 def answers(graph: Graph) -> list[int]:
     """What a graph says in each slot; -1 where it says nothing. Raises ValueError."""
     if len(graph.things) > 2:
-        raise ValueError(f"The judge reads two things at most; here are {len(graph.things)}.")
+        raise ValueError(f"Of a picture two things at most are read; here are {len(graph.things)}.")
     graph = read_as(graph)
     first, second = graph.things[0], graph.things[1] if graph.links else Thing(NOTHING)
     relation = graph.links[0].relation if graph.links else NOTHING
@@ -69,7 +69,7 @@ def answers(graph: Graph) -> list[int]:
     out: list[int] = []
     for (slot, values), value in zip(SLOTS.items(), said, strict=True):
         if value is not None and value not in values:
-            raise ValueError(f"The judge knows no {slot} {value!r}; it knows: {', '.join(values)}.")
+            raise ValueError(f"No {slot} {value!r} is read; there are: {', '.join(values)}.")
         out.append(-1 if value is None else values.index(value))
     return out
 

@@ -1,8 +1,9 @@
 """The embedded CLIP: pictures and captions of the embedded world in one space (arXiv:2103.00020).
 
-A patch transformer for pictures; for captions the frozen text tower, whose every word already knows
-its thing, a small network on each word, and their mean. Both ends are unit vectors. Guidance may
-follow its gradient: only the tower is frozen.
+Of a picture a convolutional map is asked learned questions; their answers together are its vector.
+Of a caption the frozen text tower, whose every word already knows its thing, a small network on
+each word, and their mean. Both ends are unit vectors. Guidance may follow its gradient: only the
+tower is frozen.
 """
 
 import json
@@ -16,13 +17,11 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from dreamlift.priors.eyes import GRID, Eye, Residual, sized
 from dreamlift.priors.seen import plainly, refuse, unseen
 from dreamlift.priors.text import TextTower, load_tower
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-
-PLACES = 64
-"""Patches of a picture: 8x8."""
 
 
 @dataclass(frozen=True)
@@ -31,60 +30,63 @@ class ClipShape:
 
     size: int = 64
     """Pixels of the side of a picture."""
-    width: int = 192
-    layers: int = 5
-    heads: int = 6
-    space: int = 256
+    widths: tuple[int, int, int, int] = (32, 80, 192, 112)
+    """Channels at 32x32, 16x16 and 8x8, and on the way back at 16x16."""
+    blocks: tuple[int, int, int] = (1, 3, 1)
+    """Residual blocks at 16x16, 8x8 and again at 16x16."""
+    heads: int = 4
+    questions: int = 24
+    """What a picture is asked; its vector is made of the answers."""
+    said: int = 48
+    """Of each answer, what its vector is made of."""
+    space: int = 512
     """Dimensions of the common space."""
-    looks: int = 4
-    """Learned questions that a picture's vector is made of."""
-
-
-class Layer(nn.Module):
-    """A pre-normalised transformer layer over patches.
-
-    Attention is written out: on a CPU the fused one's bfloat16 gradient is several times slower.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        qkv = self.qkv(self.before(x)).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        shares = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-        x = x + self.out((shares @ v).transpose(1, 2).flatten(2))
-        return x + self.down(F.gelu(self.up(self.between(x))))
 
 
 class ImageTower(nn.Module):
-    """Pictures to vectors: three strided convolutions, a transformer, attention pooling."""
+    """Pictures to vectors: a map of 16x16 places, learned questions about it, and their answers."""
 
     def __init__(self, shape: ClipShape) -> None:
         super().__init__()
-        w = shape.width
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, w // 6, 3, stride=2, padding=1),
+        self.size = shape.size
+        a, b, c, d = shape.widths
+        self.fine = nn.Sequential(
+            nn.Conv2d(3, a, 3, stride=2, padding=1),
+            nn.GroupNorm(8, a),
             nn.GELU(),
-            nn.Conv2d(w // 6, w // 2, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Conv2d(w // 2, w, 3, stride=2, padding=1),
+            nn.Conv2d(a, b, 3, stride=2, padding=1),
+            *[Residual(b) for _ in range(shape.blocks[0])],
         )
-        self.places = nn.Parameter(0.02 * torch.randn(PLACES, w))
-        self.layers = nn.Sequential(*[Layer(w, shape.heads) for _ in range(shape.layers)])
-        self.norm = nn.LayerNorm(w)
-        self.ask = nn.Linear(w, shape.looks)
-        self.out = nn.Linear(w * shape.looks, shape.space)
+        self.coarse = nn.Sequential(
+            nn.Conv2d(b, c, 3, stride=2, padding=1), *[Residual(c) for _ in range(shape.blocks[1])]
+        )
+        self.back, self.across = nn.Conv2d(c, d, 1), nn.Conv2d(b, d, 1)
+        self.last = nn.Sequential(
+            *[Residual(d) for _ in range(shape.blocks[2])], nn.GroupNorm(8, d)
+        )
+        self.places = nn.Parameter(0.1 * torch.randn(GRID**2, d))
+        self.questions = nn.Parameter(torch.randn(shape.questions, d))
+        self.eye = Eye(d, shape.heads)
+        self.say = nn.Linear(d, shape.said)
+        self.up = nn.Linear(shape.questions * shape.said, shape.space)
+        self.down = nn.Linear(shape.space, shape.space)
 
-    def forward(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
-        y = self.stem(2 * x.permute(0, 3, 1, 2) - 1).flatten(2).transpose(1, 2)
-        y = self.norm(self.layers(y + self.places))
-        looks = self.ask(y).softmax(1).transpose(1, 2) @ y
-        return self.out(looks.flatten(1))
+    def look(
+        self, x: Float[Tensor, "b h w 3"]
+    ) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b q d"], Float[Tensor, "b q p"]]:
+        """The map of pictures (sRGB in [0, 1], any square size), the answers to the questions, and
+        where each of them looked."""
+        fine = self.fine(2 * sized(x, self.size).permute(0, 3, 1, 2) - 1)
+        back = F.interpolate(self.back(self.coarse(fine)), scale_factor=2, mode="nearest")
+        y = self.last(back + self.across(fine)).flatten(2).transpose(1, 2) + self.places
+        return y, *self.eye(self.questions[None], y)
+
+    def vector(self, answers: Float[Tensor, "b q d"]) -> Float[Tensor, "b s"]:
+        """What answers say together."""
+        return self.down(F.gelu(self.up(self.say(answers).flatten(1))))
+
+    def forward(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b s"]:
+        return self.vector(self.look(x)[1])
 
 
 class CaptionHead(nn.Module):
@@ -118,11 +120,6 @@ class Clip(nn.Module):
 
     def embed_image(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         """Unit vectors of pictures (sRGB in [0, 1], any square size), differentiably."""
-        size = self.shape.size
-        if x.shape[1:3] != (size, size):
-            mode = "area" if x.shape[1] > size else "bilinear"
-            y = F.interpolate(x.permute(0, 3, 1, 2), (size, size), mode=mode)
-            x = y.permute(0, 2, 3, 1)
         return F.normalize(self.image(x).float(), dim=-1)
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
@@ -147,7 +144,9 @@ class Clip(nn.Module):
 
 def load_clip(folder: Path, tower: TextTower) -> Clip:
     """A frozen CLIP from a folder that `save` wrote, on the text tower it was trained with."""
-    clip = Clip(ClipShape(**json.loads((folder / "config.json").read_text())), tower)
+    config = json.loads((folder / "config.json").read_text())
+    config.update(widths=tuple(config["widths"]), blocks=tuple(config["blocks"]))
+    clip = Clip(ClipShape(**config), tower)
     state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
     clip.load_state_dict({**clip.state_dict(), **state})
     clip.strange = unseen(folder)

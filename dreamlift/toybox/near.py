@@ -31,7 +31,7 @@ class Known:
 
 EVERY = Known()
 FIRST = Known(TAUGHT_NOUNS, RELATED[:4], TAUGHT_PATTERNS, SIZES[:2])
-"""Of the first world, which the embedded CLIP was shown."""
+"""Of the first world, which the first judge was shown."""
 
 
 def neighbours(graph: Graph, rng: random.Random, known: Known = EVERY) -> Iterator[Graph]:
