@@ -1,12 +1,13 @@
 """The prior's own pictures of a list of prompts, judged: what can be said of a prior before any 3D.
 
     python -m bench.pictures OUT --list tune [--scales 1 3 7.5 20] [--limit 4] [--prior FOLDER]
+                             [--tries 4]
 
-Of every prompt four pictures from around, the first of them what `dreamlift image` ends with. The
-judge must rank the prompt first among its neighbours (toybox/lists.py): by one picture, and by the
-four together. True renders of the prompt's toy stand beside them. OUT/pictures.json holds the
-figures with 95 % intervals over prompts, OUT/SCALE.png the pictures. It can be stopped and started
-again.
+Of every prompt four pictures from around, the first of them what `dreamlift image` ends with; with
+--tries each is the one that the embedded CLIP likes best of so many. The judge must rank the prompt
+first among its neighbours (toybox/lists.py): by one picture, and by the four together. True renders
+of the prompt's toy stand beside them. OUT/pictures.json holds the figures with 95 % intervals over
+prompts, OUT/SCALE.png the pictures. It can be stopped and started again.
 """
 
 import argparse
@@ -30,7 +31,10 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.sampling import levels, trajectory
 from dreamlift.guidance.scores import cfg
 from dreamlift.io.images import contact_sheet, load_image, save_png
+from dreamlift.learn.reader import Reads, embedded_reader
+from dreamlift.pilots import liked
 from dreamlift.prior import Prior
+from dreamlift.priors.comparer import comparer_of
 from dreamlift.priors.source import source_of
 from dreamlift.scene import Shot
 from dreamlift.toybox import lists, lists_wide
@@ -58,10 +62,23 @@ def drawn(
     return prior.decode(end).clamp(0, 1).float()
 
 
-def pictures(prior: Prior, prompt: str, scale: float, steps: int) -> Float[Tensor, "4 h w 3"]:
-    """From four sides, of one seed."""
+def pictures(
+    prior: Prior,
+    prompt: str,
+    scale: float,
+    steps: int,
+    *,
+    tries: int = 1,
+    reads: Reads | None = None,
+) -> Float[Tensor, "4 h w 3"]:
+    """From four sides, of one seed; of each the best of some tries, as the embedded CLIP reads."""
     shot = Shot(orbit(AZIMUTHS, torch.full_like(AZIMUTHS, 20.0)))
-    return drawn(prior, prompt, shot, scale, steps, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    made = torch.stack([drawn(prior, prompt, shot, scale, steps, rng) for _ in range(tries)])
+    if reads is None:
+        return made[0]
+    best = torch.stack([liked(x, prompt, reads) for x in made]).argmax(0)
+    return made[best, torch.arange(len(best))]
 
 
 def truths(prompt: str) -> Float[Tensor, "4 h w 3"]:
@@ -112,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=16, help="of DDIM")
     parser.add_argument("--limit", type=int, help="only the first prompts")
     parser.add_argument("--prior", default="embedded", help="embedded, or a folder")
+    parser.add_argument("--tries", type=int, default=1, help="of each picture the best of so many")
     choices = parser.parse_args(arguments)
     choices.out.mkdir(parents=True, exist_ok=True)
     source = source_of(choices.prior, "cpu")
@@ -119,6 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prompts = LISTS[choices.list][: choices.limit]
     judge = judge_of(LISTS[choices.list])
     made = {"prior": source.sha256, "list": choices.list, "steps": choices.steps}
+    reads = embedded_reader().likelihood if choices.tries > 1 else None
+    if reads is not None:
+        made |= {"tries": choices.tries, "clip": comparer_of("embedded", "cpu").sha256}
     kept = Kept(choices.out / "pictures.json", made | {"judge": fingerprint(judge)})
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for scale in (None, *choices.scales):
@@ -131,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 x = (
                     truths(prompt)
                     if scale is None
-                    else pictures(prior, prompt, scale, choices.steps)
+                    else pictures(
+                        prior, prompt, scale, choices.steps, tries=choices.tries, reads=reads
+                    )
                 )
                 path.unlink(missing_ok=True)
                 save_png(path, torch.cat(list(x), 1))

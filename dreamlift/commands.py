@@ -69,6 +69,8 @@ class Image:
     """Of DDIM (by default 32), or of the optimiser (200)."""
     scale: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Classifier-free guidance scale, 1 is no guidance; by default 5 for DDIM, 7.5 to follow."""
+    tries: int = 1
+    """Without --optimise: of so many pictures, show the one that the embedded CLIP likes best."""
     prior: str = "embedded"
     """The diffusion model: `embedded`, sd15, sd21, sdxl, if ..., or a folder."""
     device: str = "auto"
@@ -87,6 +89,8 @@ class Image:
         method = f"{self.optimise}-" if self.optimise else ""
         out = self.out or Path(f"image-{slug(self.prompt)}-{method}{self.seed}.png")
         if self.optimise:
+            if self.tries != 1:
+                raise BadInput("--tries is for pictures from noise. Leave --optimise out.")
             count = 3 if self.count is None else self.count
             wanted = Picture(self.prompt, self.optimise, self.seed, steps, count, scale)
             optimise(wanted, out, prior=self.prior, device=self.device, previews=self.previews)
@@ -100,6 +104,7 @@ class Image:
                 seed=self.seed,
                 steps=steps,
                 scale=scale,
+                tries=self.tries,
                 prior=self.prior,
                 device=self.device,
             )

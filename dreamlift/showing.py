@@ -4,6 +4,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from dreamlift.cameras import orbit
 from dreamlift.errors import BadInput
@@ -12,14 +16,20 @@ from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.sampling import strip
 from dreamlift.guidance.scores import cfg
 from dreamlift.io.images import save_png
+from dreamlift.learn.reader import embedded_reader
 from dreamlift.observers import Bar
 from dreamlift.offers import check_number
+from dreamlift.pilots import liked, readable
 from dreamlift.playground import Picture
 from dreamlift.prior import Prior
 from dreamlift.priors.source import device_named, source_for
 from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.strips import Strips
+
+MOST_TRIES = 64
+"""Of a picture."""
+COLUMNS = (TextColumn("tries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def image(
@@ -29,15 +39,35 @@ def image(
     seed: int = 0,
     steps: int = 32,
     scale: float = 5.0,
+    tries: int = 1,
     prior: str | Path = "embedded",
     device: str = "auto",
 ) -> Path:
-    """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left."""
+    """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left.
+
+    Of several `tries` it shows the one that the embedded CLIP finds the likeliest to be of the
+    prompt, among its neighbours (pilots.liked).
+    """
     _check(out, seed, steps, scale)
-    loaded, device = _loaded(prompt, prior, device)
+    if not 1 <= tries <= MOST_TRIES:
+        raise BadInput(f"There are 1 to {MOST_TRIES} tries; {tries} were asked for.")
+    loaded, device = _loaded(prompt, prior, device, chosen=tries > 1)
     y, null = Sentence(loaded, prompt), Sentence(loaded, "")
     shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
-    save_png(out, strip(cfg(loaded, y, null, scale, clamp=1.0), shot, steps=steps, seed=seed))
+    score = cfg(loaded, y, null, scale, clamp=1.0)
+    if tries == 1:
+        save_png(out, strip(score, shot, steps=steps, seed=seed))
+        return out
+    reads = embedded_reader(device=device).likelihood
+    with Progress(*COLUMNS, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("tries", total=tries)
+
+        def weighed(x: Float[Tensor, "n h w 3"]) -> Float[Tensor, " n"]:
+            bar.advance(task)
+            return liked(x, prompt, reads)
+
+        shown = strip(score, shot, steps=steps, seed=seed, tries=tries, liked=weighed)
+    save_png(out, shown)
     return out
 
 
@@ -78,10 +108,15 @@ def _check(out: Path, seed: int, steps: int, scale: float) -> None:
     check_number("scale", scale)
 
 
-def _loaded(prompt: str, prior: str | Path, device: str) -> tuple[Prior, str]:
-    """The prior that a picture is asked of, and its device. Raises BadInput before it is loaded."""
+def _loaded(
+    prompt: str, prior: str | Path, device: str, *, chosen: bool = False
+) -> tuple[Prior, str]:
+    """The prior that a picture is asked of, and its device; it may be `chosen` by CLIP. Raises
+    BadInput before it is loaded."""
     device = device_named(device)
     source = source_for(prior, device, prompt)
     source.check(prompt)
+    if chosen:
+        readable(prompt, "Tries", "--tries", world=not source.open)
     source.refuse_unread([prompt, ""])
     return source.load(device), device

@@ -53,7 +53,7 @@ NEIGHBOURS = {
         "batch": "request api cli data embed offers evaluate",
         "request": "asked offers pilots within",
         "asked": "embed offers",
-        "showing": "offers playground",
+        "showing": "offers pilots playground",
         "flags": "offers",
         "studio": "api",
         "__main__": "cli",

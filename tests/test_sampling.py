@@ -7,7 +7,7 @@ from conftest import rng
 from dreamlift.cameras import turntable
 from dreamlift.diffusion import Cosine, ddim
 from dreamlift.guidance.prompts import Sentence
-from dreamlift.guidance.sampling import SHOWN, guess, levels, noised, strip, trajectory
+from dreamlift.guidance.sampling import SHOWN, best, guess, levels, noised, strip, trajectory
 from dreamlift.guidance.scores import Mix
 from dreamlift.priors.oracle import Oracle, picture
 from dreamlift.scene import Shot
@@ -74,3 +74,29 @@ def test_a_strip_shows_four_rows_and_follows_from_its_seed(score: Mix, shot: Sho
     assert first.shape[1] == (len(SHOWN) + 1) * (16 + 4) + 4
     assert torch.equal(first, strip(score, shot, steps=6, seed=1))
     assert not torch.equal(first, strip(score, shot, steps=6, seed=2))
+
+
+def test_of_several_tries_the_one_that_is_liked_most_is_shown(score: Mix, shot: Shot) -> None:
+    """The first is what it would be without; each is asked about once."""
+    seen: list[torch.Tensor] = []
+
+    def bright(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x.mean((1, 2, 3))
+
+    def dark(x: torch.Tensor) -> torch.Tensor:
+        return -x.mean((1, 2, 3))
+
+    starts = list(torch.randn(5, 1, 3, 8, 8, generator=rng(6)))
+    ends = [trajectory(score, z, levels(4), shot)[-1].x0 for z in starts]
+    order = sorted(range(5), key=lambda i: float(ends[i].clamp(0, 1).mean()))
+    for liked, i in ((bright, order[-1]), (dark, order[0])):
+        found = best(score, iter(starts), shot, steps=4, liked=liked)
+        assert torch.equal(found[-1].x0, ends[i]) and torch.equal(found[0].z_t, starts[i])
+    assert len(seen) == 5
+    plain = strip(score, shot, steps=4, seed=1)
+    assert torch.equal(plain, strip(score, shot, steps=4, seed=1, liked=bright))
+    liked = [strip(score, shot, steps=4, seed=1, tries=5, liked=each) for each in (bright, dark)]
+    assert not torch.equal(*liked) and len(seen) == 11
+    with pytest.raises(ValueError, match="how much each is liked"):
+        strip(score, shot, steps=4, seed=1, tries=5)

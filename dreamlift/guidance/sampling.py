@@ -1,7 +1,10 @@
 """Pictures from noise: a DDIM trajectory, with the clean picture that is guessed at each step."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -14,6 +17,10 @@ from dreamlift.scene import Shot
 
 SHOWN = (0.2, 0.4, 0.55, 0.7, 0.85, 0.95)
 """Noise levels of the strip's columns."""
+
+
+Liked: TypeAlias = Callable[[Float[Tensor, "n h w 3"]], Float[Tensor, " n"]]
+"""How much each of some pictures (sRGB in [0, 1]) is liked."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +77,45 @@ def trajectory(
     return steps
 
 
-def strip(score: Score, shot: Shot, *, steps: int, seed: int) -> Float[Tensor, "y x 3"]:
+def best(
+    score: Score,
+    starts: Iterable[Float[Tensor, "1 c y x"]],
+    shot: Shot,
+    *,
+    steps: int,
+    liked: Liked,
+) -> list[Guess]:
+    """Of the trajectories from some starts the one whose picture is liked most."""
+    found: list[Guess] = []
+    most = -math.inf
+    for start in starts:
+        walk = trajectory(score, start, levels(steps), shot)
+        much = float(liked(score.prior.decode(walk[-1].x0).clamp(0, 1))[0])
+        if not found or much > most:
+            found, most = walk, much
+    return found
+
+
+def strip(
+    score: Score, shot: Shot, *, steps: int, seed: int, tries: int = 1, liked: Liked | None = None
+) -> Float[Tensor, "y x 3"]:
     """How diffusion works, in four rows, for the first camera of a shot.
 
     A sample with more and more noise, and what is guessed of it in one step; then how DDIM came
-    to that sample, from noise, and what it guessed on the way.
+    to that sample, from noise, and what it guessed on the way. With `liked` the sample is the best
+    of some tries, of which the first is what it would be without.
     """
+    if tries > 1 and liked is None:
+        raise ValueError("Of several tries one is shown; say how much each is liked.")
     prior, at = score.prior, shot.cameras.K.device
     rng = torch.Generator().manual_seed(seed)
     like = prior.encode(torch.zeros(1, prior.size, prior.size, 3, device=at))
     start, noise = (torch.randn(like.shape, generator=rng).to(like) for _ in range(2))
-    walk = trajectory(score, start, levels(steps), shot)
+    if liked is None:
+        walk = trajectory(score, start, levels(steps), shot)
+    else:
+        more = (torch.randn(like.shape, generator=rng).to(like) for _ in range(tries - 1))
+        walk = best(score, chain([start], more), shot, steps=steps, liked=liked)
     sample = walk[-1].x0
     noisy = [noised(score, sample, t, noise, shot) for t in SHOWN]
     passed = [min(walk, key=lambda step: abs(step.t - t)) for t in reversed(SHOWN)]
