@@ -353,5 +353,5 @@ def test_what_is_no_number_or_name_is_refused_before_a_folder_is_made(tmp_path: 
 
 @pytest.mark.parametrize("recipe", ["csd", "nfsd"])
 def test_a_prompt_of_bad_pictures_is_checked_before_any_work(recipe: Name) -> None:
-    with pytest.raises(BadInput, match="What --bad says cannot be told. The embedded prior does"):
+    with pytest.raises(BadInput, match="What --bad says cannot be told. The embedded world does"):
         request(recipe_of(recipe, "paper", "a red cube"))

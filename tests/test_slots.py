@@ -99,12 +99,14 @@ def test_beside_each_other_order_does_not_matter_and_on_top_it_does() -> None:
     assert torch.equal(row, turned)
 
 
-def test_what_the_judge_does_not_know_is_refused_with_what_it_knows() -> None:
+def test_what_is_not_read_is_refused_with_what_is() -> None:
     for graph, told in {
-        Graph((Thing("unicorn"),)): "no first noun 'unicorn'; it knows: cube, ball",
-        Graph((Thing("cone", size="tiny"),)): "no first size 'tiny'; it knows: small, large, tall",
-        Graph((Thing("cone", "beige"),)): "no first colour 'beige'; it knows: red",
-        parse("a frog on a cube on a ball"): "two things at most; here are 3",
+        Graph((Thing("unicorn"),)): "No first noun 'unicorn' is read; there are: cube, ball",
+        Graph(
+            (Thing("cone", size="tiny"),)
+        ): "No first size 'tiny' is read; there are: small, large",
+        Graph((Thing("cone", "beige"),)): "No first colour 'beige' is read; there are: red",
+        parse("a frog on a cube on a ball"): "two things at most are read; here are 3",
     }.items():
         with pytest.raises(ValueError, match=told):
             answers(graph)
