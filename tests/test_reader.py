@@ -12,7 +12,8 @@ from test_exam import TEXTS, paper, perfect, sure
 from torch import Tensor, nn
 
 from dreamlift.grammar import Thing, parse
-from dreamlift.learn.exam import Exam, asked
+from dreamlift.learn.exam import Exam, asked, exam
+from dreamlift.learn.pictures import Pool
 from dreamlift.learn.reader import OTHER, Reader, embedded_reader, load_reader
 from dreamlift.learn.retrieval import pictures
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, PLAYED, ROLES, WEAVES
@@ -20,7 +21,8 @@ from dreamlift.priors.clip import Clip, load_clip
 from dreamlift.priors.seen import EVERYTHING
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.toybox.lists import among, read_as
-from dreamlift.words import NOUNS, UnknownWord
+from dreamlift.views import Views
+from dreamlift.words import NOUNS, SIZES, UnknownWord
 
 PARTS = {
     "relation": len(LINKS), "view": BINS, "noun": len(NOUNS), "colour": len(PAINTS),
@@ -144,6 +146,24 @@ def test_a_clip_of_too_few_questions_cannot_read() -> None:
     tower = TextTower(TowerShape(width=32, heads=2, layers=1))
     with pytest.raises(ValueError, match="asked 23 questions at least, not 4"):
         Reader(Clip(replace(SMALL, questions=4), tower))
+
+
+def test_of_two_of_one_noun_each_has_its_own_mask_where_no_colour_is_seen() -> None:
+    """Bare, they are told apart by their sizes; the colours that they would have say nothing."""
+    bare = Pool(
+        24, seed=2, views=Views(shares=(0.0, 0.0, 1.0)), per_step=24,
+        graphs=lambda rng: parse("a small ball next to a large ball"),
+    )  # fmt: skip
+    of = exam(bare, 24, 0, 0, roughly=False)
+    sizes = of.slots[:, 5:7]
+    assert all(graph.untextured for graph in of.graphs)
+    assert sizes.tolist() == [[SIZES.index("large"), SIZES.index("small")]] * 24 or (
+        sizes.tolist() == [[SIZES.index("small"), SIZES.index("large")]] * 24
+    )
+    large = (sizes[:, 0] == SIZES.index("small")).long()
+    area = of.things.sum(-1)
+    every = torch.arange(24)
+    assert float((area[every, large] > area[every, 1 - large]).float().mean()) > 0.8
 
 
 # -- captions -----------------------------------------------------------------------------------
