@@ -250,6 +250,10 @@ def test_captions_are_never_too_long_for_the_tower() -> None:
     assert short.links == long.links and short.view == long.view and readable(short)
     assert [t.lenses for t in short.things] == [(None, None)] * 2
     assert sayable(short) == short
-    most = replace(long, things=(one, replace(other, lenses=(None, None))))
+    most = replace(
+        long,
+        things=(replace(one, pattern=None), replace(other, pattern=None, lenses=("black", None))),
+    )
+    assert len(split(phrase(most))) == CONTEXT  # from the left side it would be a word more
     for near in negatives(most, "front view", 60, random.Random(3)):
         assert readable(near)

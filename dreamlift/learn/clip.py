@@ -100,8 +100,9 @@ def negatives(graph: Graph, view: str, n: int, rng: random.Random) -> list[Graph
     near = neighbours(Graph(graph.things, graph.links), rng)
     while len(out) < n:
         if graph.view is not None and rng.random() < 0.2:
-            other = rng.choice([v for v in VIEWS if v != view])
-            out.append(Graph(graph.things, graph.links, other, graph.untextured))
+            side = rng.choice([v for v in VIEWS if v != view])
+            turned = Graph(graph.things, graph.links, side, graph.untextured)
+            out += [turned] * readable(turned)
             continue
         other = next(near)
         other = Graph(other.things, other.links, graph.view)

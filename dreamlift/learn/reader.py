@@ -70,7 +70,7 @@ class Reader(nn.Module):
     ) -> Float[Tensor, ""]:
         """Cross-entropy of all that is asked of what `Clip.image.look` gave, mean over pictures."""
         every = torch.arange(len(answers), device=answers.device)
-        question, pair, beside = asked_of(truth.slots)
+        question, beside = asked_of(truth.slots)
         said = self.things(answers)
 
         def cost(k: int, thing: int) -> Float[Tensor, " b"]:
@@ -81,7 +81,7 @@ class Reader(nn.Module):
                 off = off - likely(table[every, question[:, k]], truth.slots[:, column + thing])
             return off
 
-        straight = cost(0, 0) + pair * cost(1, 1)
+        straight = cost(0, 0) + cost(1, 1)
         either = torch.where(beside, torch.minimum(straight, cost(0, 1) + cost(1, 0)), straight)
         view = self.view(answers[:, 1]).float().log_softmax(-1)
         seen = likely(self.related(answers), truth.slots[:, 2]) + likely(view, truth.view)
@@ -100,7 +100,7 @@ class Reader(nn.Module):
         """
         answers = self.clip.image.look(x)[1]
         slots = torch.tensor([claims(parse(text)) for text in captions], device=answers.device)
-        question, pair, beside = asked_of(slots)
+        question, beside = asked_of(slots)
         said = self.things(answers)
 
         def score(k: int, thing: int) -> Float[Tensor, "n m"]:
@@ -112,7 +112,7 @@ class Reader(nn.Module):
                 start=answers.new_zeros(len(x), len(slots)),
             )
 
-        straight = score(0, 0) + pair * score(1, 1)
+        straight = score(0, 0) + score(1, 1)
         either = torch.where(beside, torch.maximum(straight, score(0, 1) + score(1, 0)), straight)
         return self.related(answers)[:, slots[:, 2]] + either
 
@@ -136,12 +136,13 @@ def by(aligner: Aligner) -> Reads:
 
 def asked_of(
     slots: Int[Tensor, "m slots"],
-) -> tuple[Int[Tensor, "m 2"], Bool[Tensor, " m"], Bool[Tensor, " m"]]:
-    """The questions for the two things; whether there are two, and whether side by side."""
+) -> tuple[Int[Tensor, "m 2"], Bool[Tensor, " m"]]:
+    """The questions for the two things, and whether they are side by side; of a lone thing nothing
+    is claimed in answer to the second."""
     roles = PLAYED.to(slots.device)[slots[:, 2]]
     beside = roles[:, 0] == BESIDE
     second = torch.where(beside, OTHER, 2 + roles[:, 1])
-    return torch.stack([2 + roles[:, 0], second], 1), slots[:, 1] < len(NOUNS), beside
+    return torch.stack([2 + roles[:, 0], second], 1), beside
 
 
 def likely(table: Float[Tensor, "*n m v"], answer: Int[Tensor, " m"]) -> Float[Tensor, "*n m"]:
