@@ -1,10 +1,11 @@
 """The prior's own pictures of a list of prompts, judged: what can be said of a prior before any 3D.
 
     python -m bench.pictures OUT --list tune [--scales 1 3 7.5 20] [--limit 4] [--prior FOLDER]
-                             [--tries 4]
+                             [--tries 4] [--reading 10]
 
 Of every prompt four pictures from around, the first of them what `dreamlift image` ends with; with
---tries each is the one that the embedded CLIP likes best of so many. The judge must rank the prompt
+--tries each is the one that the embedded CLIP likes best of so many, with --reading its readings
+lead the way there (guidance/reading.py), as `dreamlift image` does. The judge must rank the prompt
 first among its neighbours (toybox/lists.py): by one picture, and by the four together. True renders
 of the prompt's toy stand beside them. OUT/pictures.json holds the figures with 95 % intervals over
 prompts, OUT/SCALE.png the pictures. It can be stopped and started again.
@@ -12,7 +13,7 @@ prompts, OUT/SCALE.png the pictures. It can be stopped and started again.
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -28,15 +29,17 @@ from dreamlift.evaluate.judging import Judge, captions, fingerprint, judge_of
 from dreamlift.films import key_light
 from dreamlift.grammar import parse
 from dreamlift.guidance.prompts import Sentence
+from dreamlift.guidance.reading import Read
 from dreamlift.guidance.sampling import levels, trajectory
-from dreamlift.guidance.scores import cfg
+from dreamlift.guidance.scores import Score, cfg
 from dreamlift.io.images import contact_sheet, load_image, save_png
-from dreamlift.learn.reader import Reads, embedded_reader
+from dreamlift.learn.reader import embedded_reader
 from dreamlift.pilots import liked
-from dreamlift.prior import Prior
+from dreamlift.prior import Prior, Reads
 from dreamlift.priors.comparer import comparer_of
 from dreamlift.priors.source import source_of
 from dreamlift.scene import Shot
+from dreamlift.showing import HEARD
 from dreamlift.toybox import lists, lists_wide
 from dreamlift.toybox.scenes import toy_scene
 
@@ -52,13 +55,19 @@ BACKGROUND = 0.86
 
 
 def drawn(
-    prior: Prior, prompt: str, shot: Shot, scale: float, steps: int, rng: torch.Generator
+    prior: Prior,
+    prompt: str,
+    shot: Shot,
+    scale: float,
+    steps: int,
+    rng: torch.Generator,
+    led: Callable[[Score], Score],
 ) -> Float[Tensor, "v h w 3"]:
     """The prior's pictures of a prompt, one for each camera of the shot."""
     score = cfg(prior, Sentence(prior, prompt), Sentence(prior, ""), scale, clamp=1.0)
     like = prior.encode(torch.zeros(len(shot.cameras), prior.size, prior.size, 3))
     noise = torch.randn(like.shape, generator=rng).to(like)
-    end = trajectory(score, noise, levels(steps), shot)[-1].x0
+    end = trajectory(led(score), noise, levels(steps), shot)[-1].x0
     return prior.decode(end).clamp(0, 1).float()
 
 
@@ -69,13 +78,20 @@ def pictures(
     steps: int,
     *,
     tries: int = 1,
+    reading: float = 0.0,
     reads: Reads | None = None,
 ) -> Float[Tensor, "4 h w 3"]:
     """From four sides, of one seed; of each the best of some tries, as the embedded CLIP reads."""
     shot = Shot(orbit(AZIMUTHS, torch.full_like(AZIMUTHS, 20.0)))
     rng = torch.Generator().manual_seed(0)
-    made = torch.stack([drawn(prior, prompt, shot, scale, steps, rng) for _ in range(tries)])
-    if reads is None:
+
+    def led(score: Score) -> Score:
+        if reads is None or not reading:
+            return score
+        return Read(score, reads, prompt, reading, between=HEARD)
+
+    made = torch.stack([drawn(prior, prompt, shot, scale, steps, rng, led) for _ in range(tries)])
+    if reads is None or tries == 1:
         return made[0]
     best = torch.stack([liked(x, prompt, reads) for x in made]).argmax(0)
     return made[best, torch.arange(len(best))]
@@ -130,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="only the first prompts")
     parser.add_argument("--prior", default="embedded", help="embedded, or a folder")
     parser.add_argument("--tries", type=int, default=1, help="of each picture the best of so many")
+    parser.add_argument("--reading", type=float, default=0.0, help="how strongly CLIP is heard")
     choices = parser.parse_args(arguments)
     choices.out.mkdir(parents=True, exist_ok=True)
     source = source_of(choices.prior, "cpu")
@@ -137,9 +154,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prompts = LISTS[choices.list][: choices.limit]
     judge = judge_of(LISTS[choices.list])
     made = {"prior": source.sha256, "list": choices.list, "steps": choices.steps}
-    reads = embedded_reader().likelihood if choices.tries > 1 else None
+    led = choices.tries > 1 or choices.reading
+    reads = embedded_reader().likelihood if led else None
     if reads is not None:
         made |= {"tries": choices.tries, "clip": comparer_of("embedded", "cpu").sha256}
+    if choices.reading:
+        made |= {"reading": choices.reading}
     kept = Kept(choices.out / "pictures.json", made | {"judge": fingerprint(judge)})
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for scale in (None, *choices.scales):
@@ -153,7 +173,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     truths(prompt)
                     if scale is None
                     else pictures(
-                        prior, prompt, scale, choices.steps, tries=choices.tries, reads=reads
+                        prior,
+                        prompt,
+                        scale,
+                        choices.steps,
+                        tries=choices.tries,
+                        reading=choices.reading,
+                        reads=reads,
                     )
                 )
                 path.unlink(missing_ok=True)

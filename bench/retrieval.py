@@ -13,8 +13,9 @@ from collections.abc import Sequence
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from dreamlift.evaluate.judging import WHOLE, shipped_judge
-from dreamlift.learn.reader import Reads, by, embedded_reader
+from dreamlift.learn.reader import by, embedded_reader
 from dreamlift.learn.retrieval import table
+from dreamlift.prior import Reads
 from dreamlift.priors.clip import embedded_clip
 
 NAMES = ("clip", "vectors", "judge-whole")

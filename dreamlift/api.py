@@ -100,7 +100,9 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
             if request.parts > 1:  # what one process looks at and changes, the others would not
                 watch = [*observers]
             with split.into(request.parts):
-                return recipe.run(run, model, watch, device=device)
+                led = pilots.leading(recipe, world=world, device=device)
+                also = {} if led is None else {"led": led}
+                return recipe.run(run, model, watch, device=device, **also)
 
         scene = begin(run, _piloted(run, request, begin))
         if not split.leads():

@@ -1,6 +1,6 @@
 """A prior is a frozen denoiser eps(z_t; y, t) and the map from pictures x to its space z."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -108,3 +108,7 @@ class Aligner(Protocol):
     def embed_image(self, x: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]: ...
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]: ...
+
+
+Reads: TypeAlias = Callable[[Float[Tensor, "n h w 3"], Sequence[str]], Float[Tensor, "n m"]]
+"""What reads pictures (sRGB in [0, 1]): log-likelihoods of captions, differentiably."""

@@ -13,22 +13,25 @@ from dreamlift.cameras import orbit
 from dreamlift.errors import BadInput
 from dreamlift.export import refuse_existing
 from dreamlift.guidance.prompts import Sentence
+from dreamlift.guidance.reading import Read
 from dreamlift.guidance.sampling import strip
-from dreamlift.guidance.scores import cfg
+from dreamlift.guidance.scores import Score, cfg
 from dreamlift.io.images import save_png
 from dreamlift.learn.reader import embedded_reader
 from dreamlift.observers import Bar
 from dreamlift.offers import check_number
 from dreamlift.pilots import liked, readable
 from dreamlift.playground import Picture
-from dreamlift.prior import Prior
-from dreamlift.priors.source import device_named, source_for
+from dreamlift.priors.source import Source, device_named, source_for
 from dreamlift.run import Run
 from dreamlift.scene import Shot
 from dreamlift.strips import Strips
 
 MOST_TRIES = 64
 """Of a picture."""
+READING, HEARD = 10.0, (0.3, 0.97)
+"""How strongly what CLIP reads leads a picture, and at which noise levels: below them the prior
+alone makes what was found clean."""
 COLUMNS = (TextColumn("tries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
@@ -40,25 +43,37 @@ def image(
     steps: int = 32,
     scale: float = 5.0,
     tries: int = 1,
+    reading: float | None = None,
     prior: str | Path = "embedded",
     device: str = "auto",
 ) -> Path:
     """How diffusion works, as a labelled strip (guidance/sampling.py), seen from the front left.
 
     Of several `tries` it shows the one that the embedded CLIP finds the likeliest to be of the
-    prompt, among its neighbours (pilots.liked).
+    prompt, among its neighbours (pilots.liked). `reading`: how strongly what that CLIP reads leads
+    the way there (guidance/reading.py); None: as is usual where it can read the prompt.
     """
     _check(out, seed, steps, scale)
     if not 1 <= tries <= MOST_TRIES:
         raise BadInput(f"There are 1 to {MOST_TRIES} tries; {tries} were asked for.")
-    loaded, device = _loaded(prompt, prior, device, chosen=tries > 1)
+    check_number("reading", reading or 0.0)
+    source, device = _found(prompt, prior, device)
+    if tries > 1:
+        readable(prompt, "Tries", "--tries", world=not source.open)
+    reading = _strength(reading, prompt, world=not source.open)
+    loaded = source.load(device)
     y, null = Sentence(loaded, prompt), Sentence(loaded, "")
     shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
-    score = cfg(loaded, y, null, scale, clamp=1.0)
-    if tries == 1:
+    score: Score = cfg(loaded, y, null, scale, clamp=1.0)
+    if tries == 1 and not reading:
         save_png(out, strip(score, shot, steps=steps, seed=seed))
         return out
     reads = embedded_reader(device=device).likelihood
+    if reading:
+        score = Read(score, reads, prompt, reading, between=HEARD)
+    if tries == 1:
+        save_png(out, strip(score, shot, steps=steps, seed=seed))
+        return out
     with Progress(*COLUMNS, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("tries", total=tries)
 
@@ -91,7 +106,8 @@ def optimise(
     if not 1 <= picture.count <= 100:
         raise BadInput(f"The count must be 1 to 100; {picture.count} was asked for.")
     _check(out, picture.seed, picture.steps, picture.scale)
-    loaded, device = _loaded(picture.prompt, prior, device)
+    source, device = _found(picture.prompt, prior, device)
+    loaded = source.load(device)
     with TemporaryDirectory() as folder:
         save_png(out, picture.run(Run(Path(folder)), loaded, [Bar(), *strips], device=device))
     return out
@@ -108,15 +124,24 @@ def _check(out: Path, seed: int, steps: int, scale: float) -> None:
     check_number("scale", scale)
 
 
-def _loaded(
-    prompt: str, prior: str | Path, device: str, *, chosen: bool = False
-) -> tuple[Prior, str]:
-    """The prior that a picture is asked of, and its device; it may be `chosen` by CLIP. Raises
-    BadInput before it is loaded."""
+def _found(prompt: str, prior: str | Path, device: str) -> tuple[Source, str]:
+    """The prior that a picture is asked of, and its device. Raises BadInput before loading."""
     device = device_named(device)
     source = source_for(prior, device, prompt)
     source.check(prompt)
-    if chosen:
-        readable(prompt, "Tries", "--tries", world=not source.open)
     source.refuse_unread([prompt, ""])
-    return source.load(device), device
+    return source, device
+
+
+def _strength(reading: float | None, prompt: str, *, world: bool) -> float:
+    """Of the readings; the usual one where none was named and CLIP can read. Raises BadInput where
+    one was named and it cannot."""
+    if reading == 0:
+        return 0.0
+    try:
+        readable(prompt, "Readings", "--reading", world=world)
+    except BadInput:
+        if reading is not None:
+            raise
+        return 0.0
+    return READING if reading is None else reading

@@ -1,6 +1,7 @@
 """Where an optimisation stands: the only clock that schedules, guidance and scenes read."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,3 +36,8 @@ def exponential(progress: float, start: float, end: float) -> float:
     if start == 0:
         return 0.0
     return start * (end / start) ** min(max(progress, 0.0), 1.0)
+
+
+def falling(rates: tuple[float, float], group: str = "all") -> Callable[[Step], dict[str, float]]:
+    """An optimiser's rate for one of its groups, along the geometric line from first to last."""
+    return lambda step: {group: exponential(step.progress, *rates)}

@@ -20,12 +20,16 @@ def test_image_draws_a_strip_once(dreamlift: Dreamlift) -> None:
     for wrong in (("--tries", "65"), ("--tries", "2", "--optimise", "sds")):
         ended = dreamlift("image", "a cone", "--prior", "words", "--out", "b.png", *wrong)
         assert ended.code == 2 and "tries" in ended.err and not Path("b.png").exists()
+    for wrong in (("--reading", "-1"), ("--reading", "2", "--optimise", "sds")):
+        ended = dreamlift("image", "a cone", "--prior", "words", "--out", "b.png", *wrong)
+        assert ended.code == 2 and "reading" in ended.err and not Path("b.png").exists()
 
 
 def test_tries_of_what_clip_cannot_read_are_refused(dreamlift: Dreamlift) -> None:
-    ended = dreamlift("image", "a dog wearing a red hat, blue scarf", "--tries", "2")
-    assert ended.code == 2 and not list(Path().glob("*.png"))
-    assert "Tries of" in ended.err and "two things at most are read; here are 3" in ended.err
+    for flag, what in (("--tries", "Tries"), ("--reading", "Readings")):
+        ended = dreamlift("image", "a dog wearing a red hat, blue scarf", flag, "2")
+        assert ended.code == 2 and not list(Path().glob("*.png"))
+        assert f"{what} of" in ended.err and "two things at most are read; here are 3" in ended.err
 
 
 @pytest.mark.weights
@@ -35,3 +39,17 @@ def test_of_several_tries_the_best_is_drawn(dreamlift: Dreamlift) -> None:
     ended = dreamlift(*words, "--tries", "3")
     assert (ended.code, ended.out) == (0, ["image-a-red-cone-2.png"])
     assert Path(ended.out[0]).read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.weights
+def test_readings_lead_a_picture_elsewhere_unless_they_are_left_out(dreamlift: Dreamlift) -> None:
+    words = ("image", "a red cone", "--prior", "words", "--steps", "3", "--out")
+    drawn: dict[str, bytes] = {}
+    for name, more in {
+        "usual": (),
+        "none": ("--reading", "0"),
+        "ten": ("--reading", "10"),
+    }.items():
+        assert dreamlift(*words, f"{name}.png", *more).code == 0
+        drawn[name] = Path(f"{name}.png").read_bytes()
+    assert drawn["usual"] == drawn["ten"] != drawn["none"]

@@ -16,7 +16,7 @@ from dreamlift.render.volume import RayIntegrals
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.latent import LatentField, from_rgb, to_rgb
-from dreamlift.step import Step, exponential, linear
+from dreamlift.step import Step, falling, linear
 
 SCALE = 0.18215
 """Of the latents of Stable Diffusion 1 and 2, for which the colours of scenes/latent.py hold."""
@@ -79,7 +79,7 @@ def field_stage(
         adam,
         steps,
         seed=seed,
-        rates=lambda step: {"all": exponential(step.progress, *lr)},
+        rates=falling(lr),
         preview=on_white_latents if latent else on_white,
     )
 

@@ -18,7 +18,7 @@ from dreamlift.render.volume import BALL, RayIntegrals
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.pliable import PliableMesh
 from dreamlift.scenes.sdf import SDF
-from dreamlift.step import Step, exponential, linear
+from dreamlift.step import Step, falling, linear
 
 POINTS = 16384
 """Points of the ball's box where a step looks at the slope of the distance."""
@@ -59,8 +59,4 @@ def sdf_stage(
         }
 
     adam = torch.optim.Adam(scene.parameters(), lr=lr[0], fused=True)
-
-    def rates(step: Step) -> dict[str, float]:
-        return {"all": exponential(step.progress, *lr)}
-
-    return Stage(scene, shots, objective, adam, steps, seed=seed, rates=rates)
+    return Stage(scene, shots, objective, adam, steps, seed=seed, rates=falling(lr))

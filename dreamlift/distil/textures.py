@@ -15,7 +15,7 @@ from dreamlift.guidance.scores import Score
 from dreamlift.render.raster import Raster
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.pliable import PliableMesh
-from dreamlift.step import Step, exponential
+from dreamlift.step import Step, falling
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,4 @@ def texture_stage(
         }
 
     adam = torch.optim.Adam([mesh.logits], lr=lr[0])
-
-    def rates(step: Step) -> dict[str, float]:
-        return {"all": exponential(step.progress, *lr)}
-
-    return Stage(mesh, shots, objective, adam, steps, seed=seed, rates=rates)
+    return Stage(mesh, shots, objective, adam, steps, seed=seed, rates=falling(lr))

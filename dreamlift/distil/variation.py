@@ -13,7 +13,7 @@ from dreamlift.priors.lora import Student
 from dreamlift.scene import Rendering, Scene, Shot
 from dreamlift.scenes.field import Field, Init
 from dreamlift.scenes.particles import stir
-from dreamlift.step import Step, exponential, linear
+from dreamlift.step import Step, falling, linear
 
 
 def unlike(count: int, init: Init, *, seed: int) -> list[Field]:
@@ -63,6 +63,6 @@ def vsd_stage(
         adam,
         steps,
         seed=seed,
-        rates=lambda step: {"phi": exponential(step.progress, *of_phi)},
+        rates=falling(of_phi, "phi"),
         keep={"student": student},
     )

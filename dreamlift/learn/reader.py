@@ -9,9 +9,8 @@ of the trunk; weights, seeds, cameras and backgrounds are others, colours and si
 roles, not of nouns in them, and what is held out it has never seen.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,7 +21,7 @@ from dreamlift.grammar import parse
 from dreamlift.learn.exam import SEEN, Exam, everywhere, missed
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, PLAYED, ROLES, WEAVES
 from dreamlift.learn.slots import answers as claims
-from dreamlift.prior import Aligner
+from dreamlift.prior import Aligner, Reads
 from dreamlift.priors.clip import WEIGHTS, Clip, embedded_clip
 from dreamlift.words import NOUNS
 
@@ -31,8 +30,6 @@ OTHER = 2 + len(ROLES)
 COLUMNS = (0, 3, 5, 7)
 """Where a first thing's noun, colour, size and pattern stand in a row of slots."""
 FILE = "reader.safetensors"
-Reads: TypeAlias = Callable[[Float[Tensor, "n h w 3"], Sequence[str]], Float[Tensor, "n m"]]
-"""Log-likelihoods of captions, of pictures: `Reader.likelihood`, or `by` an Aligner."""
 
 
 class Reader(nn.Module):
@@ -89,11 +86,11 @@ class Reader(nn.Module):
         noun, paint, role = (part.log_softmax(-1) for part in local)
         return (either - seen).mean() + everywhere(noun, paint, role, truth)
 
-    @torch.no_grad()
     def likelihood(
         self, x: Float[Tensor, "n h w 3"], captions: Sequence[str]
     ) -> Float[Tensor, "n m"]:
-        """Log-likelihoods of captions, of each picture (sRGB in [0, 1], any square size).
+        """Log-likelihoods of captions, of each picture (sRGB in [0, 1], any square size),
+        differentiably.
 
         What a caption leaves unsaid carries no weight, nor does the side that it names. Raises
         ValueError for what cannot be read.
@@ -127,7 +124,6 @@ class Reader(nn.Module):
 def by(aligner: Aligner) -> Reads:
     """What an Aligner makes of pictures and captions: the inner products of their vectors."""
 
-    @torch.no_grad()
     def scores(x: Float[Tensor, "n h w 3"], captions: Sequence[str]) -> Float[Tensor, "n m"]:
         return aligner.embed_image(x) @ aligner.embed_text(captions).T
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.grammar import Graph, Link, Thing
-from dreamlift.learn.reader import Reads
 from dreamlift.phrases import phrase
+from dreamlift.prior import Reads
 from dreamlift.toybox.drawable import possible
 from dreamlift.toybox.lists import Category, among, shapes_among
 from dreamlift.toybox.near import RELATED

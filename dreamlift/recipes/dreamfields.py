@@ -28,7 +28,7 @@ from dreamlift.render.volume import RayIntegrals
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import Field
-from dreamlift.step import Step, exponential, linear
+from dreamlift.step import Step, falling, linear
 from dreamlift.views import Views
 
 
@@ -105,7 +105,7 @@ class DreamFields:
             adam,
             self.steps,
             seed=self.seed,
-            rates=lambda step: {"all": exponential(step.progress, *self.lr)},
+            rates=falling(self.lr),
         )
         fit(stage, run, observers)
         return scene

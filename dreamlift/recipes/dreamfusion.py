@@ -3,13 +3,12 @@
     repeat: c ~ p(c);  x = g(phi, c);  t, eps;  z_t = alpha_t z + sigma_t eps
             phi <- Adam(phi, w(t) (eps_hat(z_t; y, t) - eps) dx/dphi + regularisers)     (Eq. 3)
 
-Four choices explain most differences between implementations:
-
                     paper                                       here, for the embedded prior
     CFG scale       100 (Imagen)                                `scale`, clean sample clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed from `t_start` to `t_end`
     cameras         elevation -10 to 90, distance 1 to 1.5      views.Views, as in its training
+    reader          none                                        the embedded CLIP, guidance.reading
 
 Also in the paper: Shampoo at a rate of 1e-4, an MLP over integrated encodings, other weights.
 """
@@ -23,7 +22,7 @@ from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
 from dreamlift.guidance import Guidance, guided
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
-from dreamlift.guidance.scores import cfg
+from dreamlift.guidance.scores import Score, cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Annealed
 from dreamlift.prior import Prior
@@ -31,7 +30,7 @@ from dreamlift.render.volume import RayIntegrals
 from dreamlift.run import Run
 from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.field import Field, Init
-from dreamlift.step import Step, exponential, linear
+from dreamlift.step import Step, falling, linear
 from dreamlift.views import Views
 
 
@@ -77,6 +76,8 @@ class DreamFusion:
     """Samples along the diameter of the scene's ball."""
     negative: str = ""
     """What it should not be: said in place of the null prompt."""
+    reading: float = 10.0
+    """How strongly what reads the pictures is heard, where something does; 0: not (the paper)."""
 
     def __post_init__(self) -> None:
         Views(shares=self.shares)  # refuses what are no shares
@@ -88,7 +89,7 @@ class DreamFusion:
     def paper(self) -> "DreamFusion":
         """The paper's own numbers, as far as they are numbers here; for large priors."""
         more = replace(self, steps=15_000, batch=4, scale=100.0, clamp=False, init="blob")
-        more = replace(more, albedo_first=1 / 15, shares=(0.25, 0.375, 0.375))
+        more = replace(more, reading=0.0, albedo_first=1 / 15, shares=(0.25, 0.375, 0.375))
         return replace(more, t_start=(0.02, 0.98), t_end=(0.02, 0.98), lr=(0.01, 0.001))
 
     def scene(self) -> Field:
@@ -106,11 +107,13 @@ class DreamFusion:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
+        led: Callable[[Score], Score] | None = None,
     ) -> Field:
-        """Make the field, or load it where the run has it."""
+        """Make the field, or load it where the run has it. `led`: the score that reads."""
         y = about(prior, self.prompt, interpolate=self.interpolate)
         null, clamp = Sentence(prior, self.negative, negative=True), 1.0 if self.clamp else None
-        sds = SDS(cfg(prior, y, null, self.scale, clamp=clamp), Annealed(self.t_start, self.t_end))
+        score = cfg(prior, y, null, self.scale, clamp=clamp)
+        sds = SDS(led(score) if led else score, Annealed(self.t_start, self.t_end))
         return self.follow(sds, run, prior, observers, device=device)
 
     def follow(
@@ -141,10 +144,7 @@ class DreamFusion:
 
         shots = views.course(self.batch, size=self.size, albedo_first=self.albedo_first)
         adam = torch.optim.Adam(scene.parameters(), lr=self.lr[0], fused=True)
-        stage = Stage(scene, shots, objective, adam, self.steps, self.seed, self.rates, keep or {})
+        rates = falling(self.lr)
+        stage = Stage(scene, shots, objective, adam, self.steps, self.seed, rates, keep or {})
         fit(stage, run, observers)
         return scene
-
-    def rates(self, step: Step) -> Mapping[str, float]:
-        """Adam's, of a step."""
-        return {"all": exponential(step.progress, *self.lr)}

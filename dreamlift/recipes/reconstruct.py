@@ -26,7 +26,7 @@ from dreamlift.scene import Rendering, Shot
 from dreamlift.scenes.background import Environment
 from dreamlift.scenes.field import Field
 from dreamlift.scenes.rebuilt import Rebuilt
-from dreamlift.step import Step, exponential
+from dreamlift.step import Step, exponential, falling
 
 Behind: TypeAlias = Literal["auto", "random", "learned", "black"]
 Also: TypeAlias = Callable[[Rebuilt[Field], Step], Terms] | None
@@ -142,6 +142,6 @@ class Reconstruct:
             optimizer,
             steps,
             seed=self.seed,
-            rates=lambda step: {"field": exponential(step.progress, *lr)},
+            rates=falling(lr, "field"),
             keep={} if made.behind is None else {"behind": made.behind},
         )
