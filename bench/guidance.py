@@ -84,14 +84,9 @@ Result: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
 """Of each method, a row for each prompt."""
 
 
-def sds(prompt: str, seed: int) -> Recipe:
-    """DreamFusion by the prior alone, as all the others follow it."""
-    return DreamFusion(prompt, seed, reading=0.0)
-
-
 def uniform(prompt: str, seed: int) -> Recipe:
     """DreamFusion with the paper's t throughout."""
-    return replace(sds(prompt, seed), t_start=(0.02, 0.98), t_end=(0.02, 0.98))
+    return replace(DreamFusion(prompt, seed), t_start=(0.02, 0.98), t_end=(0.02, 0.98))
 
 
 def vsd(prompt: str, seed: int) -> Recipe:
@@ -104,7 +99,7 @@ def named(name: Name) -> Callable[[str, int], Recipe]:
 
 
 METHODS: Mapping[str, Callable[[str, int], Recipe]] = {
-    "sds": sds,
+    "sds": named("dreamfusion"),
     "sds, uniform t": uniform,
     "sds, dreamtime": named("dreamtime"),
     "sds, perp-neg": named("perpneg"),

@@ -5,7 +5,7 @@
 
 Of every prompt four pictures from around, the first of them what `dreamlift image` ends with; with
 --tries each is the one that the embedded CLIP likes best of so many, with --reading its readings
-lead the way there (guidance/reading.py), as `dreamlift image` does. The judge must rank the prompt
+lead the way there (guidance/reading.py). The judge must rank the prompt
 first among its neighbours (toybox/lists.py): by one picture, and by the four together. True renders
 of the prompt's toy stand beside them. OUT/pictures.json holds the figures with 95 % intervals over
 prompts, OUT/SCALE.png the pictures. It can be stopped and started again.

@@ -100,9 +100,7 @@ def _work(run: Run, observers: Sequence[Observer]) -> Asset:
             if request.parts > 1:  # what one process looks at and changes, the others would not
                 watch = [*observers]
             with split.into(request.parts):
-                led = pilots.leading(recipe, world=world, device=device)
-                also = {} if led is None else {"led": led}
-                return recipe.run(run, model, watch, device=device, **also)
+                return recipe.run(run, model, watch, device=device)
 
         scene = begin(run, _piloted(run, request, begin))
         if not split.leads():

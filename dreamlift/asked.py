@@ -144,8 +144,6 @@ def kept(run: Run, numbers: dict[str, Any], known: type[Recipe]) -> dict[str, An
         numbers["picture"] = str(run.path / PICTURE)
     if "negative" in {field.name for field in fields(known)}:
         numbers.setdefault("negative", "")
-    if "reading" in {field.name for field in fields(known)}:
-        numbers.setdefault("reading", 0.0)  # a run of before there was any
     return numbers
 
 

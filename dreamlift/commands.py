@@ -71,9 +71,8 @@ class Image:
     """Classifier-free guidance scale, 1 is no guidance; by default 5 for DDIM, 7.5 to follow."""
     tries: int = 1
     """Without --optimise: of so many pictures, show the one that the embedded CLIP likes best."""
-    reading: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Without --optimise: how strongly what the embedded CLIP reads leads the way; 0: not at all.
-    By default 10 where it can read the prompt."""
+    reading: float = 0.0
+    """Without --optimise: how strongly what the embedded CLIP reads leads the way (try 30)."""
     prior: str = "embedded"
     """The diffusion model: `embedded`, sd15, sd21, sdxl, if ..., or a folder."""
     device: str = "auto"
@@ -94,7 +93,7 @@ class Image:
         if self.optimise:
             if self.tries != 1:
                 raise BadInput("--tries is for pictures from noise. Leave --optimise out.")
-            if self.reading is not None:
+            if self.reading:
                 raise BadInput("--reading is for pictures from noise. Leave --optimise out.")
             count = 3 if self.count is None else self.count
             wanted = Picture(self.prompt, self.optimise, self.seed, steps, count, scale)

@@ -27,17 +27,13 @@ from dreamlift.errors import BadInput
 from dreamlift.fit import Amiss, Moment, Observer, Paused
 from dreamlift.geometry.isosurface import DegenerateError
 from dreamlift.grammar import parse
-from dreamlift.guidance.reading import Read
-from dreamlift.guidance.scores import Score
 from dreamlift.io.atomic import atomic
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.io.lock import alone
-from dreamlift.learn.reader import embedded_reader
 from dreamlift.learn.slots import answers
 from dreamlift.prior import Reads
 from dreamlift.priors.clip import WEIGHTS
 from dreamlift.priors.seen import seen
-from dreamlift.recipes.dreamfusion import DreamFusion
 from dreamlift.run import CHECKPOINT, METRICS, Run
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.lists import among
@@ -79,24 +75,6 @@ def readable(prompt: str, what: str, flag: str, *, world: bool) -> None:
         answers(parse(prompt))
     except ValueError as error:
         raise BadInput(f"{what} of {prompt!r} cannot be scored: {error}") from error
-
-
-def leading(
-    recipe: object, *, world: bool, device: torch.device | str = "cpu"
-) -> Callable[[Score], Score] | None:
-    """How the embedded CLIP's readings lead a recipe's score, as much as its `reading` asks.
-
-    None where it asks for none, and (which is logged) where CLIP cannot read the prompt.
-    """
-    if not (isinstance(recipe, DreamFusion) and recipe.reading and world):
-        return None
-    try:
-        readable(recipe.prompt, "Pictures", "--reading", world=world)
-    except BadInput as error:
-        log.info("made without readings. %s", error)
-        return None
-    reads, clamp = embedded_reader(device=device).likelihood, 1.0 if recipe.clamp else None
-    return lambda score: Read(score, reads, recipe.prompt, recipe.reading, clamp=clamp)
 
 
 def likeness(look: Look, prompt: str, reads: Reads) -> float:

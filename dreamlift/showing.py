@@ -29,9 +29,8 @@ from dreamlift.strips import Strips
 
 MOST_TRIES = 64
 """Of a picture."""
-READING, HEARD = 10.0, (0.3, 0.97)
-"""How strongly what CLIP reads leads a picture, and at which noise levels: below them the prior
-alone makes what was found clean."""
+HEARD = (0.3, 0.97)
+"""The noise levels at which what CLIP reads may lead; below them the prior alone cleans up."""
 COLUMNS = (TextColumn("tries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
@@ -43,7 +42,7 @@ def image(
     steps: int = 32,
     scale: float = 5.0,
     tries: int = 1,
-    reading: float | None = None,
+    reading: float = 0.0,
     prior: str | Path = "embedded",
     device: str = "auto",
 ) -> Path:
@@ -51,16 +50,17 @@ def image(
 
     Of several `tries` it shows the one that the embedded CLIP finds the likeliest to be of the
     prompt, among its neighbours (pilots.liked). `reading`: how strongly what that CLIP reads leads
-    the way there (guidance/reading.py); None: as is usual where it can read the prompt.
+    the way there (guidance/reading.py); 0: not at all.
     """
     _check(out, seed, steps, scale)
     if not 1 <= tries <= MOST_TRIES:
         raise BadInput(f"There are 1 to {MOST_TRIES} tries; {tries} were asked for.")
-    check_number("reading", reading or 0.0)
+    check_number("reading", reading)
     source, device = _found(prompt, prior, device)
     if tries > 1:
         readable(prompt, "Tries", "--tries", world=not source.open)
-    reading = _strength(reading, prompt, world=not source.open)
+    if reading:
+        readable(prompt, "Readings", "--reading", world=not source.open)
     loaded = source.load(device)
     y, null = Sentence(loaded, prompt), Sentence(loaded, "")
     shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
@@ -131,17 +131,3 @@ def _found(prompt: str, prior: str | Path, device: str) -> tuple[Source, str]:
     source.check(prompt)
     source.refuse_unread([prompt, ""])
     return source, device
-
-
-def _strength(reading: float | None, prompt: str, *, world: bool) -> float:
-    """Of the readings; the usual one where none was named and CLIP can read. Raises BadInput where
-    one was named and it cannot."""
-    if reading == 0:
-        return 0.0
-    try:
-        readable(prompt, "Readings", "--reading", world=world)
-    except BadInput:
-        if reading is not None:
-            raise
-        return 0.0
-    return READING if reading is None else reading

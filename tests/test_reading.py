@@ -11,7 +11,7 @@ from torch import Tensor
 from dreamlift.cameras import orbit
 from dreamlift.diffusion import Schedule, add_noise, x0_from_eps
 from dreamlift.guidance.prompts import Sentence
-from dreamlift.guidance.reading import Read
+from dreamlift.guidance.reading import Read, blurred
 from dreamlift.guidance.scores import Score, cfg, overhearing
 from dreamlift.lights import Light
 from dreamlift.prior import Reads
@@ -50,7 +50,7 @@ def gaussian(wanted: Float[Tensor, "h w 3"], spread: float) -> Reads:
 def read(prior: Oracle, reads: Reads, strength: float = 1.0, **more: tuple[float, float]) -> Read:
     score = cfg(prior, Sentence(prior, "y"), Sentence(prior, ""), 1.0)
     caption = "a red cube on top of a ball"
-    return Read(score, reads, caption, strength, variance=STD**2, clamp=None, **more)
+    return Read(score, reads, caption, strength, soft=0, variance=STD**2, clamp=None, **more)
 
 
 def clean(score: Score, z: Tensor, t: Tensor, shot: Shot) -> Tensor:
@@ -118,7 +118,7 @@ def test_the_clean_sample_stays_a_picture() -> None:
     z, t = noisy(prior.schedule, 4)
     score = read(prior, gaussian(torch.ones(4, 4, 3), 0.1), 50.0)
     assert clean(score, z, t, shot).abs().max() > 2
-    kept = Read(score.score, score.reads, score.caption, 50.0)
+    kept = Read(score.score, score.reads, score.caption, 50.0, soft=0)
     assert clean(kept, z, t, shot).abs().max() < 1 + 1e-3
 
 
@@ -130,3 +130,26 @@ def test_whoever_overhears_hears_one_question_and_can_ask_it_again() -> None:
         found = score(z.requires_grad_(), t, shot)
     assert [question.score for question in heard] == [score]
     torch.testing.assert_close(heard[0].score(heard[0].z_t, t, shot), found)
+
+
+def test_a_blur_keeps_the_mean_is_symmetric_and_as_wide_as_it_says() -> None:
+    x, y = torch.randn(2, 2, 3, 21, 21, generator=rng(5)).double()
+    torch.testing.assert_close((blurred(x, 1.5) * y).sum(), (x * blurred(y, 1.5)).sum())
+    torch.testing.assert_close(blurred(x, 0), x)
+    point = torch.zeros(1, 3, 21, 21).double()
+    point[0, 1, 10, 8] = 1
+    found = blurred(point, 1.5)
+    torch.testing.assert_close(found.sum((2, 3)), point.sum((2, 3)))
+    at = torch.arange(21).double()
+    for share, middle in ((found[0, 1].sum(1), 10), (found[0, 1].sum(0), 8)):
+        assert float((share * at).sum()) == pytest.approx(middle)
+        assert float((share * (at - middle) ** 2).sum()) == pytest.approx(1.5**2, rel=0.01)
+
+
+def test_a_blurred_direction_goes_uphill() -> None:
+    prior, wanted = oracle(), torch.rand(4, 4, 3, generator=rng(2))
+    z, _ = noisy(prior.schedule, 2)
+    sharp = read(prior, gaussian(wanted, 3.0))
+    soft = Read(sharp.score, sharp.reads, sharp.caption, 1.0)
+    along = (sharp.direction(z, plain(2)) * soft.direction(z, plain(2))).flatten(1).sum(1)
+    assert (along > 0).all()

@@ -8,10 +8,12 @@ Guidance, arXiv:2302.07121, in the measure of PiGDM: r_t^2 is how uncertain x0 i
 pictures Gaussian of variance v). With s = 1 that is the first step toward p(x0 | z_t, y).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,6 +37,9 @@ class Read:
     caption: str
     strength: float
     between: tuple[float, float] = (0.0, 0.97)
+    soft: float = 1.0
+    """Standard deviation of what the direction is blurred with, in cells of z: finer than that
+    readers are led astray by speckles. 0: not blurred."""
     variance: float = 0.25
     """Of the numbers of a clean sample, v; pictures lie in [-1, 1]."""
     clamp: float | None = 1.0
@@ -71,8 +76,20 @@ class Read:
             else:
                 log_p = torch.where(shot.light.textureless.to(z.device), said[:, 1], said[:, 0])
             (towards,) = torch.autograd.grad(log_p.sum(), z)
-        return towards
+        return blurred(towards, self.soft)
 
     @property
     def _captions(self) -> Sequence[str]:
         return self.caption, untextured(self.caption)
+
+
+def blurred(x: Float[Tensor, "b c y x"], width: float) -> Float[Tensor, "b c y x"]:
+    """A Gaussian's mean around every place, 0 beyond the border; symmetric, so a step along a
+    blurred gradient goes uphill."""
+    if width == 0:
+        return x
+    at = torch.arange(-math.ceil(4 * width), math.ceil(4 * width) + 1, device=x.device)
+    bell = torch.exp(-0.5 * (at / width) ** 2)
+    rows = (bell / bell.sum()).to(x)[None, None, None].expand(x.shape[1], -1, -1, -1)
+    across = F.conv2d(x, rows, padding=(0, len(at) // 2), groups=x.shape[1])
+    return F.conv2d(across, rows.transpose(2, 3), padding=(len(at) // 2, 0), groups=x.shape[1])

@@ -3,12 +3,13 @@
     repeat: c ~ p(c);  x = g(phi, c);  t, eps;  z_t = alpha_t z + sigma_t eps
             phi <- Adam(phi, w(t) (eps_hat(z_t; y, t) - eps) dx/dphi + regularisers)     (Eq. 3)
 
+Four choices explain most differences between implementations:
+
                     paper                                       here, for the embedded prior
     CFG scale       100 (Imagen)                                `scale`, clean sample clamped
     w(t)            sigma_t^2                                   sigma_t^2
     t               U(.02, .98)                                 annealed from `t_start` to `t_end`
     cameras         elevation -10 to 90, distance 1 to 1.5      views.Views, as in its training
-    reader          none                                        the embedded CLIP, guidance.reading
 
 Also in the paper: Shampoo at a rate of 1e-4, an MLP over integrated encodings, other weights.
 """
@@ -22,7 +23,7 @@ from dreamlift.fit import Checkpointable, Observer, Stage, Terms, fit, made
 from dreamlift.guidance import Guidance, guided
 from dreamlift.guidance.prompts import Sentence, about
 from dreamlift.guidance.regularizers import entropy, opacity
-from dreamlift.guidance.scores import Score, cfg
+from dreamlift.guidance.scores import cfg
 from dreamlift.guidance.sds import SDS
 from dreamlift.guidance.times import Annealed
 from dreamlift.prior import Prior
@@ -76,8 +77,6 @@ class DreamFusion:
     """Samples along the diameter of the scene's ball."""
     negative: str = ""
     """What it should not be: said in place of the null prompt."""
-    reading: float = 10.0
-    """How strongly what reads the pictures is heard, where something does; 0: not (the paper)."""
 
     def __post_init__(self) -> None:
         Views(shares=self.shares)  # refuses what are no shares
@@ -89,7 +88,7 @@ class DreamFusion:
     def paper(self) -> "DreamFusion":
         """The paper's own numbers, as far as they are numbers here; for large priors."""
         more = replace(self, steps=15_000, batch=4, scale=100.0, clamp=False, init="blob")
-        more = replace(more, reading=0.0, albedo_first=1 / 15, shares=(0.25, 0.375, 0.375))
+        more = replace(more, albedo_first=1 / 15, shares=(0.25, 0.375, 0.375))
         return replace(more, t_start=(0.02, 0.98), t_end=(0.02, 0.98), lr=(0.01, 0.001))
 
     def scene(self) -> Field:
@@ -107,13 +106,11 @@ class DreamFusion:
         observers: Sequence[Observer] = (),
         *,
         device: torch.device | str = "cpu",
-        led: Callable[[Score], Score] | None = None,
     ) -> Field:
-        """Make the field, or load it where the run has it. `led`: the score that reads."""
+        """Make the field, or load it where the run has it."""
         y = about(prior, self.prompt, interpolate=self.interpolate)
         null, clamp = Sentence(prior, self.negative, negative=True), 1.0 if self.clamp else None
-        score = cfg(prior, y, null, self.scale, clamp=clamp)
-        sds = SDS(led(score) if led else score, Annealed(self.t_start, self.t_end))
+        sds = SDS(cfg(prior, y, null, self.scale, clamp=clamp), Annealed(self.t_start, self.t_end))
         return self.follow(sds, run, prior, observers, device=device)
 
     def follow(
