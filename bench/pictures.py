@@ -60,8 +60,8 @@ def drawn(
     shot: Shot,
     scale: float,
     steps: int,
-    rng: torch.Generator,
     led: Callable[[Score], Score],
+    rng: torch.Generator,
 ) -> Float[Tensor, "v h w 3"]:
     """The prior's pictures of a prompt, one for each camera of the shot."""
     score = cfg(prior, Sentence(prior, prompt), Sentence(prior, ""), scale, clamp=1.0)
@@ -90,7 +90,7 @@ def pictures(
             return score
         return Read(score, reads, prompt, reading, between=HEARD)
 
-    made = torch.stack([drawn(prior, prompt, shot, scale, steps, rng, led) for _ in range(tries)])
+    made = torch.stack([drawn(prior, prompt, shot, scale, steps, led, rng) for _ in range(tries)])
     if reads is None or tries == 1:
         return made[0]
     best = torch.stack([liked(x, prompt, reads) for x in made]).argmax(0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench import pictures
+from dreamlift.guidance.reading import Read
 
 
 def test_of_several_tries_each_side_has_its_best(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +33,24 @@ def test_of_several_tries_each_side_has_its_best(monkeypatch: pytest.MonkeyPatch
     means = tries.mean((2, 3, 4))
     assert torch.equal(best.mean((1, 2, 3)), means.amax(0))
     assert len(set(means.argmax(0).tolist())) > 1
+
+
+def test_readings_lead_each_picture_where_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrapped: list[Any] = []
+
+    def drawn(*asked: Any) -> Tensor:
+        wrapped.append(asked[-2]("score"))
+        return torch.zeros(4, 8, 8, 3)
+
+    def reads(x: Tensor, captions: Sequence[str]) -> Tensor:
+        return torch.zeros(len(x), len(captions))
+
+    monkeypatch.setattr(pictures, "drawn", drawn)
+    prior: Any = None
+    pictures.pictures(prior, "a mug", 3.0, 16, reads=reads)
+    pictures.pictures(prior, "a mug", 3.0, 16, reading=30.0, reads=reads)
+    plain, led = wrapped
+    assert plain == "score"
+    assert isinstance(led, Read) and (led.caption, led.strength) == ("a mug", 30.0)
