@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from bench import pictures
+from dreamlift.guidance.prompts import Sentence
 from dreamlift.guidance.reading import Read
+from dreamlift.guidance.scores import cfg
+from dreamlift.priors.oracle import Oracle, picture
 
 
 def test_of_several_tries_each_side_has_its_best(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,19 +41,20 @@ def test_of_several_tries_each_side_has_its_best(monkeypatch: pytest.MonkeyPatch
 def test_readings_lead_each_picture_where_they_are_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    prior = Oracle(picture(torch.zeros(4, 4, 3)))
+    score = cfg(prior, Sentence(prior, "a mug"), Sentence(prior, ""), 3.0)
     wrapped: list[Any] = []
 
     def drawn(*asked: Any) -> Tensor:
-        wrapped.append(asked[-2]("score"))
+        wrapped.append(asked[-2](score))
         return torch.zeros(4, 8, 8, 3)
 
     def reads(x: Tensor, captions: Sequence[str]) -> Tensor:
         return torch.zeros(len(x), len(captions))
 
     monkeypatch.setattr(pictures, "drawn", drawn)
-    prior: Any = None
     pictures.pictures(prior, "a mug", 3.0, 16, reads=reads)
     pictures.pictures(prior, "a mug", 3.0, 16, reading=30.0, reads=reads)
     plain, led = wrapped
-    assert plain == "score"
+    assert plain is score
     assert isinstance(led, Read) and (led.caption, led.strength) == ("a mug", 30.0)
