@@ -1,14 +1,15 @@
 """The prior's own pictures of a list of prompts, judged: what can be said of a prior before any 3D.
 
     python -m bench.pictures OUT --list tune [--scales 1 3 7.5 20] [--limit 4] [--prior FOLDER]
-                             [--tries 4] [--reading 10]
+                             [--tries 4] [--reading 30]
 
 Of every prompt four pictures from around, the first of them what `dreamlift image` ends with; with
 --tries each is the one that the embedded CLIP likes best of so many, with --reading its readings
-lead the way there (guidance/reading.py). The judge must rank the prompt
-first among its neighbours (toybox/lists.py): by one picture, and by the four together. True renders
-of the prompt's toy stand beside them. OUT/pictures.json holds the figures with 95 % intervals over
-prompts, OUT/SCALE.png the pictures. It can be stopped and started again.
+lead the way there (guidance/reading.py; the judge is no witness of that, docs/benchmarks.md). The
+judge must rank the prompt first among its neighbours (toybox/lists.py): by one picture, and by the
+four together. True renders of the prompt's toy stand beside them. OUT/pictures.json holds the
+figures with 95 % intervals over prompts, OUT/SCALE.png the pictures. It can be stopped and started
+again.
 """
 
 import argparse

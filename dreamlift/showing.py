@@ -65,13 +65,10 @@ def image(
     y, null = Sentence(loaded, prompt), Sentence(loaded, "")
     shot = Shot(orbit(*torch.tensor([[30.0], [20.0]], device=device)))
     score: Score = cfg(loaded, y, null, scale, clamp=1.0)
-    if tries == 1 and not reading:
-        save_png(out, strip(score, shot, steps=steps, seed=seed))
-        return out
-    reads = embedded_reader(device=device).likelihood
-    if reading:
+    reads = embedded_reader(device=device).likelihood if reading or tries > 1 else None
+    if reads is not None and reading:
         score = Read(score, reads, prompt, reading, between=HEARD)
-    if tries == 1:
+    if reads is None or tries == 1:
         save_png(out, strip(score, shot, steps=steps, seed=seed))
         return out
     with Progress(*COLUMNS, console=Console(stderr=True), transient=True) as bar:
