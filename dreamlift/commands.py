@@ -200,17 +200,23 @@ class Train:
     """Where the training ends; by default the recipe's own."""
     seed: int = 0
     """Every picture, caption and weight follows from it."""
+    begin: Folder = None
+    """Go on from a prior's weights, with Muon, at a rate that falls from the first step: a folder
+    with unet/ and tower/, as a training leaves. Say a --seed of your own for fresh pictures."""
+    processes: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """How many share each step of a prior's training, each with pictures of its own."""
     out: Folder = None
     """Where to train; by default runs/train/NAME."""
 
     def run(self) -> int:
         from dreamlift.learn.loop import Stop
-        from dreamlift.learn.train import train
+        from dreamlift.learn.train import Further, train
 
         out = self.out or Path("runs/train") / self.name
         try:
             stop = Stop(self.minutes, self.stop_after)
-            train(self.name, out, stop=stop, steps=self.steps, seed=self.seed)
+            further = Further(self.begin, self.processes)
+            train(self.name, out, stop=stop, steps=self.steps, seed=self.seed, further=further)
         except KeyboardInterrupt:
             said = "Interrupted; the training is saved, and the same command continues it."
             raise KeyboardInterrupt(said) from None

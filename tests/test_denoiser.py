@@ -26,6 +26,7 @@ from dreamlift.learn.denoiser import (
 )
 from dreamlift.learn.grounding import attend
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
+from dreamlift.learn.together import Together
 from dreamlift.phrases import fitting, phrase
 from dreamlift.priors.text import TextTower, TowerShape
 from dreamlift.toybox.captions import coloured, shape_graph
@@ -94,6 +95,17 @@ def test_a_sheet_is_written_where_pictures_can_be(
     monkeypatch.setattr(denoiser, "find_spec", lambda _: None)
     save_sheet(tmp_path / "b.png", torch.rand(3, 8, 8, 3))
     assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 16])
+def test_processes_share_a_step_evenly(n: int) -> None:
+    whole = Recipe()
+    parts = [whole.part(Together(rank, n)) for rank in range(n)]
+    assert sum(part.batch for part in parts) == whole.batch
+    assert sum(part.pool for part in parts) == whole.pool
+    assert sum(part.per_step for part in parts) >= whole.per_step
+    assert all(part.pool % part.per_step == part.per_step % 4 == 0 for part in parts)
+    assert len({part.seed for part in parts}) == n
 
 
 @pytest.mark.weights

@@ -99,6 +99,12 @@ def test_the_rate_warms_up_stays_and_falls(tmp_path: Path) -> None:
     assert rates[10:70] == pytest.approx([0.4] * 60)
     assert rates[85] == pytest.approx(0.2) and rates[91] == pytest.approx(0.4 * 0.3)
     assert rates[100] == pytest.approx(0.4 * 0.02)
+    further = Training(network(), tmp_path, 100, lr=0.4, warmup=1, fall=1.0)
+    falling = []
+    for step in (0, 10, 50, 99):
+        further.step = step
+        falling.append(further.rate())
+    assert falling == pytest.approx([0.4, 0.36, 0.2, 0.008])
 
 
 def test_what_is_frozen_is_neither_trained_nor_averaged_nor_saved(tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from dreamlift.errors import BadInput
 from dreamlift.io.lock import alone
 from dreamlift.learn import clip, denoiser, judge, tower
 from dreamlift.learn import train as dispatch
 from dreamlift.learn.loop import Stop
-from dreamlift.learn.train import NAMES, train
+from dreamlift.learn.together import ALONE
+from dreamlift.learn.train import NAMES, Further, train
+from dreamlift.priors.homes import WHOLE
 
 
 @pytest.fixture
@@ -115,6 +119,41 @@ def test_a_training_goes_on_with_the_tower_that_it_began_with(
     for name in names[2:]:
         train(name, tmp_path / name, seed=0)
     assert len(called) == 6
+
+
+@pytest.mark.weights
+def test_a_prior_goes_on_from_weights_that_are_named(tmp_path: Path, called: list[Any]) -> None:
+    train("whole", tmp_path / "more", seed=0, further=Further(WHOLE))
+    _, (_, language, recipe), options = called[0]
+    assert recipe == denoiser.WHOLE.further(WHOLE) and options["together"] == ALONE
+    assert (language / "model.safetensors").is_file() and language == WHOLE / "tower"
+    assert (recipe.steps, recipe.half, recipe.adam, recipe.fall) == (2500, 0.0, 0.0, 1.0)
+    train("whole", tmp_path / "more", seed=0, further=Further(WHOLE), steps=9)
+    assert called[1][1][2].steps == 9
+    with pytest.raises(BadInput, match="holds another training"):
+        train("whole", tmp_path / "more", seed=0)
+    with pytest.raises(BadInput, match="holds another training"):
+        train("whole", tmp_path / "more", seed=0, further=Further(denoiser.SHIPPED))
+
+
+def test_what_cannot_be_begun_with_or_shared_is_refused(tmp_path: Path, called: list[Any]) -> None:
+    nowhere, out = Further(tmp_path / "nowhere"), tmp_path / "out"
+    with pytest.raises(BadInput, match="diffusion_pytorch_model.safetensors is not there. --begin"):
+        train("whole", out, seed=0, further=nowhere)
+    for further in (nowhere, Further(processes=2)):
+        with pytest.raises(BadInput, match="Only a prior's training .*not judge's"):
+            train("judge", out, seed=0, further=further)
+    for processes in (0, 3, -2, 32):
+        with pytest.raises(BadInput, match=f"^{processes} processes cannot share"):
+            train("whole", out, seed=0, further=Further(processes=processes))
+    (tmp_path / "other" / "unet").mkdir(parents=True)
+    (tmp_path / "other" / "tower").mkdir()
+    another = save({"conv_in.weight": torch.zeros(4, 4, 3, 3)})
+    for place in ("unet/diffusion_pytorch_model", "tower/model"):
+        (tmp_path / "other" / f"{place}.safetensors").write_bytes(another)
+    with pytest.raises(BadInput, match="is of another network"):
+        train("whole", out, seed=0, further=Further(tmp_path / "other"))
+    assert not called and not out.exists()
 
 
 def test_without_a_tower_nothing_is_started(

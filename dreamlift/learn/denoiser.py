@@ -9,7 +9,7 @@ then at full.
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
 from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
+from dreamlift.learn.together import ALONE, Together
 from dreamlift.phrases import fitting
 from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
 from dreamlift.priors.seen import EVERYTHING, Seen
@@ -53,6 +55,9 @@ class Recipe:
     """The share of the steps at half resolution, first."""
     batch: int = 32
     lr: float = 5e-4
+    warmup: int = 500
+    fall: float = 0.3
+    """The share of the steps, the last, over which the rate falls."""
     adam: float = 1.0
     """The share of the steps that AdamW takes alone, first; in the others Muon takes matrices."""
     ema: float = 0.998
@@ -75,6 +80,20 @@ class Recipe:
     def ships(self) -> str:
         """What the weights are called."""
         return "text-to-image" if self.world == "first" else "whole"
+
+    def further(self, begin: Path, steps: int = 2500) -> "Recipe":
+        """Goes on from trained weights: full size, Muon, a rate that falls from the first step."""
+        return replace(
+            self, steps=steps, half=0.0, adam=0.0, lr=3e-4, warmup=100, fall=1.0, begin=begin
+        )
+
+    def part(self, place: Together) -> "Recipe":
+        """What one of several processes does of every step, with a pool of its own."""
+        n = place.count
+        return replace(
+            self, batch=self.batch // n, pool=self.pool // n, per_step=max(4, self.per_step // n),
+            seed=self.seed + (place.rank << 40),
+        )  # fmt: skip
 
 
 WHOLE = Recipe(steps=22_600, half=2400 / 22_600, adam=10_200 / 22_600, world="whole", begin=SHIPPED)
@@ -234,7 +253,33 @@ WIDE_SHEET = (
 """The same of the whole toybox."""
 
 
-def train(folder: Path, tower: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> None:
+def fits(weights: Path) -> bool:
+    """Whether a file holds weights of this network."""
+    with torch.device("meta"):
+        own = cast(nn.Module, make_unet()).state_dict()
+    with safe_open(weights, "pt") as file:
+        held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    return held == {name: tuple(value.shape) for name, value in own.items()}
+
+
+def pooled(recipe: Recipe, first: int, device: torch.device) -> Pool:
+    """Pictures of the recipe's world, as they are at step `first`."""
+    wide = recipe.world == "whole"
+    return Pool(
+        recipe.pool, seed=recipe.seed, views=Views(), first=first, per_step=recipe.per_step,
+        graphs=wide_graph if wide else shape_graph, paint=wide_coloured if wide else coloured,
+        device=device,
+    )  # fmt: skip
+
+
+def train(
+    folder: Path,
+    tower: Path,
+    recipe: Recipe | None = None,
+    *,
+    stop: Stop = LAST,
+    together: Together = ALONE,
+) -> None:
     """Train in `folder` with the tower of folder `tower`; leaves folder/RECIPE.SHIPS. Resumes."""
     recipe = recipe or Recipe()
     first = recipe.world == "first"
@@ -254,22 +299,16 @@ def train(folder: Path, tower: Path, recipe: Recipe | None = None, *, stop: Stop
         folder,
         recipe.steps,
         lr=recipe.lr,
-        warmup=500,
+        warmup=recipe.warmup,
+        fall=recipe.fall,
         ema=recipe.ema,
         muon=muon,
         stop=stop,
+        together=together,
     )
-    pool = Pool(
-        recipe.pool,
-        seed=recipe.seed,
-        views=Views(),
-        first=training.step,
-        per_step=recipe.per_step,
-        graphs=shape_graph if first else wide_graph,
-        paint=coloured if first else wide_coloured,
-        device=device,
-    )
-    teacher = Teacher(network, encoder, pool, recipe, attend(network))
+    own = recipe.part(together)
+    pool = pooled(own, training.step, device)
+    teacher = Teacher(network, encoder, pool, own, attend(network))
 
     def watch(step: int) -> dict[str, float]:
         side = 16 if step < recipe.half * recipe.steps else 32

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dreamlift import memory
 from dreamlift.learn.muon import matrices, take
+from dreamlift.learn.together import ALONE, Together
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ class Training:
     """Where the learning rate ends."""
     lr: float = 4e-4
     warmup: int = 200
+    fall: float = 0.3
+    """The share of the steps, the last, over which the rate falls."""
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 1.0
     muon: int | None = None
     """The step from which on Muon takes the matrices; None: AdamW takes everything."""
     stop: Stop = LAST
+    together: Together = ALONE
     save_every: float = 120.0
     """Seconds between checkpoints."""
     log_every: int = 50
@@ -81,13 +85,13 @@ class Training:
         return [(k, p) for k, p in self.network.named_parameters() if p.requires_grad]
 
     def rate(self) -> float:
-        """The learning rate: a linear warm-up, flat, over the last 30 % linearly down to 2 %.
+        """The learning rate: a linear warm-up, flat, over the last steps linearly down to 2 %.
 
         Flat in the middle, so that a training can be lengthened or cut short while it runs.
         """
         warm = min(1.0, (self.step + 1) / self.warmup)
         left = max(0.0, 1 - self.step / self.steps)
-        return self.lr * warm * max(0.02, min(1.0, left / 0.3))
+        return self.lr * warm * max(0.02, min(1.0, left / self.fall))
 
     def update(self, loss: Tensor) -> float:
         """One optimiser step on a loss; returns its value.
@@ -102,6 +106,7 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()
         parameters = [p for _, p in self._trained()]
+        self.together.mean([p.grad for p in parameters if p.grad is not None])
         self._refuse("gradient", float(nn.utils.clip_grad_norm_(parameters, self.clip)))
         if self.muon is not None and self.step >= self.muon:
             take(matrices(self.network), self.optimizer, self.rate(), self.weight_decay)
@@ -127,7 +132,12 @@ class Training:
         watch: Callable[[int], dict[str, float]] | None = None,
         watch_every: int = 1000,
     ) -> None:
-        """Train to the last step, to where it is to stop, or Ctrl-C; saves when it stops."""
+        """Train to the last step, to where it is to stop, or Ctrl-C; saves when it stops.
+
+        Where another process is the first, train for as long as it does, and write nothing.
+        """
+        while self.together.rank > 0:
+            self.update(loss(self.step)[0])
         start = saved = time.monotonic()
         last = min(self.steps, math.ceil(self.stop.share * self.steps))
         sums: dict[str, float] = {}

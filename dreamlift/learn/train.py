@@ -3,28 +3,55 @@
 import difflib
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+
+import torch
 
 from dreamlift.errors import BadInput
 from dreamlift.io.lock import alone
 from dreamlift.io.place import refuse_unwritable
 from dreamlift.learn.loop import LAST, Stop
+from dreamlift.learn.together import beside
 
 NAMES = ("tower", "text-to-image", "whole", "clip", "judge", "judge-whole")
+PRIORS = NAMES[1:3]
+PROCESSES = (1, 2, 4, 8, 16)
+"""What a prior's batch of 32 can be shared among."""
 MOST = 1 << 62
 """Of seeds."""
 SHIPPED_TOWER = Path(__file__).parents[1] / "weights" / "text-to-image" / "tower"
 
 
+@dataclass(frozen=True)
+class Further:
+    """How a prior's training differs from the recorded one."""
+
+    begin: Path | None = None
+    """A folder of trained weights to go on from, with unet/ and tower/."""
+    processes: int = 1
+    """How many share every step."""
+
+
+RECORDED = Further()
+
+
 def train(
-    name: str, folder: Path, *, stop: Stop = LAST, steps: int | None = None, seed: int
+    name: str,
+    folder: Path,
+    *,
+    stop: Stop = LAST,
+    steps: int | None = None,
+    seed: int,
+    further: Further = RECORDED,
 ) -> None:
     """Train one of NAMES in `folder`, to `steps` or where it is to stop; the same again goes on.
 
     Weights, ready to load, are left in a folder in it. Raises BadInput for another name, for a
-    folder of another training, and where the tower is missing that all but judges stand on.
+    folder of another training, where the tower is missing that all but judges stand on, and for
+    weights that a training cannot begin with.
     """
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
@@ -42,19 +69,33 @@ def train(
         raise BadInput(f"A training stops after minutes above 0, not {stop.minutes:g}.")
     if not 0 <= seed <= MOST:
         raise BadInput(f"The seed must be 0 to {MOST}; {seed} was asked for.")
+    _refuse(name, further)
     language: Path | None = None
     settings: dict[str, str | int] = {"training": name, "seed": seed}
-    if name in ("clip", "text-to-image", "whole"):
+    if further.begin is not None:
+        language = further.begin / "tower"
+        settings["begin"] = sha256(_weights(further.begin).read_bytes()).hexdigest()[:12]
+    if further.processes > 1:
+        settings["processes"] = further.processes
+    if language is None and name in ("clip", "text-to-image", "whole"):
         # `whole` goes on from a network that was told by the shipped one.
         language = tower_beside(folder, only_shipped=name == "whole")
+    if language is not None:
         settings["tower"] = sha256((language / "model.safetensors").read_bytes()).hexdigest()[:12]
     _claim(folder, settings)
     with alone(folder):
-        _train(name, folder, language, stop=stop, steps=steps, seed=seed)
+        _train(name, folder, language, stop=stop, steps=steps, seed=seed, further=further)
 
 
 def _train(
-    name: str, folder: Path, language: Path | None, *, stop: Stop, steps: int | None, seed: int
+    name: str,
+    folder: Path,
+    language: Path | None,
+    *,
+    stop: Stop,
+    steps: int | None,
+    seed: int,
+    further: Further,
 ) -> None:
     """The training itself, in a folder that is its own."""
     if name == "tower":
@@ -77,8 +118,47 @@ def _train(
         from dreamlift.learn import denoiser
 
         recipe = denoiser.WHOLE if name == "whole" else denoiser.Recipe()
+        if further.begin is not None:
+            recipe = recipe.further(further.begin)
         recipe = replace(recipe, seed=seed, steps=steps or recipe.steps)
-        denoiser.train(folder, language, recipe, stop=stop)
+        training = partial(denoiser.train, folder, language, recipe)
+        with beside(further.processes, training) as place:
+            training(stop=stop, together=place)
+
+
+def _refuse(name: str, further: Further) -> None:
+    """Raise BadInput where this training cannot be so begun or shared."""
+    if name not in PRIORS and further != RECORDED:
+        raise BadInput(
+            f"Only a prior's training can begin with other weights or be shared by processes, not "
+            f"{name}'s. There are: {', '.join(PRIORS)}."
+        )
+    if further.processes not in PROCESSES:
+        raise BadInput(
+            f"{further.processes} processes cannot share a batch evenly. Say one of "
+            f"{', '.join(map(str, PROCESSES))}; at most one for each core is of use."
+        )
+    if further.processes > 1 and torch.cuda.is_available():
+        raise BadInput("One process keeps a GPU busy. Leave --processes away.")
+    if further.begin is None:
+        return
+    for path in (_weights(further.begin), further.begin / "tower" / "model.safetensors"):
+        if not path.is_file():
+            raise BadInput(
+                f"{path} is not there. --begin takes a folder that a prior's training left, such "
+                f"as runs/train/whole/whole, or one that ships: {SHIPPED_TOWER.parents[1]}/whole."
+            )
+    from dreamlift.learn.denoiser import fits
+
+    if not fits(_weights(further.begin)):
+        raise BadInput(
+            f"{_weights(further.begin)} is of another network than is trained here. Begin with "
+            f"what a prior's training left, or with {SHIPPED_TOWER.parents[1]}/whole."
+        )
+
+
+def _weights(begin: Path) -> Path:
+    return begin / "unet" / "diffusion_pytorch_model.safetensors"
 
 
 def tower_beside(folder: Path, *, only_shipped: bool = False) -> Path:
