@@ -15,6 +15,7 @@ from tiny_prior import load_oracle, save_words
 from dreamlift.cli import main
 from dreamlift.export import FILES
 from dreamlift.learn.loop import Stop
+from dreamlift.learn.train import RECORDED
 from dreamlift.priors.source import Source
 from dreamlift.run import Run
 
@@ -324,14 +325,11 @@ def test_train_knows_its_trainings_and_says_how_to_continue(
     )
     assert dreamlift("train", "tower", "--steps", "0").code == 2
 
-    def press(name: str, folder: Path, *, stop: Stop, steps: int | None, seed: int) -> None:
-        assert (name, folder, stop, steps, seed) == (
-            "tower",
-            Path("runs/train/tower"),
-            Stop(1.5, 0.02),
-            2,
-            0,
-        )
+    def press(name: str, folder: Path, **said: object) -> None:
+        assert (name, folder) == ("tower", Path("runs/train/tower"))
+        further = said.pop("further")
+        assert said == {"stop": Stop(1.5, 0.02), "steps": 2, "seed": 0}
+        assert further == RECORDED
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dreamlift.learn.train.train", press)
