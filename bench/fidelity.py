@@ -34,7 +34,7 @@ from torch import Tensor
 from bench.kept import Kept
 from bench.pictures import drawn, marks
 from dreamlift.evaluate.judging import WEIGHTS, WHOLE, fingerprint
-from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.io.images import contact_sheet, save_png
 from dreamlift.learn.judge import Judge, load_judge
 from dreamlift.learn.retrieval import pictures

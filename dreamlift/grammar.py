@@ -11,9 +11,9 @@ A caption names a subject and at most three more things, each bound to an earlie
 
 import itertools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dreamlift.graph import FRONT, Graph, Link, Thing, clothed, turned
 from dreamlift.words import (
     ARTICLES,
     BRACKETS,
@@ -41,48 +41,15 @@ from dreamlift.words import (
 )
 
 
-@dataclass(frozen=True)
-class Thing:
-    """A noun and what is said of it; None: nothing is said."""
-
-    noun: str
-    colour: str | None = None
-    size: str | None = None
-    pattern: str | None = None
-    lenses: tuple[str | None, str | None] = (None, None)
-    """Colours of the left and the right lens of sunglasses."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """things[subject] `relation` things[object]."""
-
-    relation: str
-    subject: int
-    object: int
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What a caption means; things[0] is its subject. "on stilts" links to a thing "stilts"."""
-
-    things: tuple[Thing, ...]
-    links: tuple[Link, ...] = ()
-    view: str | None = None
-    untextured: bool = False
-
-    @property
-    def subject(self) -> Thing:
-        return self.things[0]
-
-
 def _matcher(table: dict[str, str]) -> list[tuple[list[str], str]]:
     rows = [(split(surface), meaning) for surface, meaning in table.items()]
     return sorted(rows, key=lambda row: -len(row[0]))
 
 
 _NOUNS = _matcher({**{n: n for n in NOUNS}, **SYNONYMS, **LATER})
-_RELATIONS = _matcher({way: name for name, ways in RELATIONS.items() for way in ways} | SIDES)
+_RELATIONS = _matcher(
+    {way: name for name, ways in RELATIONS.items() for way in ways} | SIDES | {FRONT: FRONT}
+)
 _VIEWS = _matcher({v: v for v in VIEWS} | {"top view": "overhead view"})
 _BARE = tuple({n.removeprefix("a ").removeprefix("an ") for n in NEUTRAL} - set(NEUTRAL))
 _SKIP = _matcher(
@@ -103,22 +70,8 @@ def _take(words: list[str], at: int, table: list[tuple[list[str], str]]) -> tupl
 
 STANDING = ("on top of", "on stilts", "with", "wearing", "riding")
 """What is said of who stands on stilts."""
-BUILT = ("in the shape of", "made of")
-"""Two things that are one body."""
 PAIRS = ("sunglasses", "stilts")
 """Nouns of which two make one thing."""
-
-
-def clothed(things: Sequence[Thing], links: Sequence[Link]) -> list[Thing]:
-    """Things of which those that are built of another have its colours, all that is seen of them:
-    "a red avocado chair" is one of a red avocado."""
-    out = list(things)
-    for link in links:
-        shape, body = out[link.subject], out[link.object]
-        if link.relation in BUILT and not (body.colour or body.pattern):
-            out[link.object] = replace(body, colour=shape.colour, pattern=shape.pattern)
-            out[link.subject] = replace(shape, colour=None, pattern=None)
-    return out
 
 
 def _slot(word: str) -> tuple[str, str]:
@@ -247,6 +200,13 @@ class _Reader:
                         self.owner[at] = link.object
         self.things = things
 
+    def turn(self) -> None:
+        """See `turned`."""
+        order, self.links = turned(self.things, self.links)
+        self.late |= order != sorted(order)
+        self.things = [self.things[index] for index in order]
+        self.owner = [order.index(index) if index >= 0 else -1 for index in self.owner]
+
     def compound(self, at: int) -> int:
         """Read "an avocado chair", a chair in the shape of an avocado; its length, or 0."""
         shape = _take(self.words, at, _NOUNS)
@@ -356,6 +316,7 @@ def _read(text: str) -> _Reader:
     if len(reader.things) > 4:
         raise ValueError(f"The caption names {len(reader.things)} things; 4 is the most.")
     reader.clothe()
+    reader.turn()
     return reader
 
 

@@ -4,7 +4,7 @@ import random
 import re
 from dataclasses import replace
 
-from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.words import (
     CONTEXT,
     DECORATION,

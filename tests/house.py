@@ -14,7 +14,7 @@ from pathlib import Path
 LAYERS = tuple(
     set(names.split())
     for names in (
-        "errors step memory diffusion schedules grammar words untextured phrases geometry io "
+        "errors step memory diffusion schedules grammar graph words untextured phrases geometry io "
         "weights",
         "cameras lights",
         "scene prior views captures posed photographs render",
@@ -33,8 +33,8 @@ NEIGHBOURS = {
     for who, those in {
         "io": "errors geometry",
         "words": "errors untextured",
-        "grammar": "words",
-        "phrases": "grammar words",
+        "grammar": "graph words",
+        "phrases": "graph words",
         "schedules": "diffusion",
         "prior": "scene",
         "render": "scene",

@@ -1,6 +1,6 @@
 """What the tests of the learn room share."""
 
-from dreamlift.grammar import Graph
+from dreamlift.graph import Graph
 from dreamlift.words import held
 
 

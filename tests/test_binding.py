@@ -6,7 +6,8 @@ from conftest import rng
 from learned import any_held
 
 from dreamlift.cameras import orbit
-from dreamlift.grammar import Graph, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Thing
 from dreamlift.learn.binding import PROMPTS, binding
 from dreamlift.scene import Shot
 from dreamlift.toybox.scenes import toy_scene

@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 from learned import any_held
 
-from dreamlift.grammar import Graph, Link, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.toybox.captions import (
     DRAWN_RELATIONS,
     HELD_PAIRS,

@@ -9,7 +9,8 @@ import pytest
 import torch
 from learned import any_held
 
-from dreamlift.grammar import Graph, Link, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.learn import clip as learning
 from dreamlift.learn.clip import (
     contrast,

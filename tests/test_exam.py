@@ -11,7 +11,8 @@ from learned import any_held
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.grammar import Graph, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph
 from dreamlift.learn.exam import (
     GRID,
     SEEN,

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamlift.grammar import Graph, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph
 from dreamlift.learn import judge as judging
 from dreamlift.learn.exam import SHARES, WIDE_SHARES, Reading, any_graph, asked, exam, marks
 from dreamlift.learn.judge import Judge, JudgeShape, load_judge

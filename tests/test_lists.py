@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from learned import any_held
 
-from dreamlift.grammar import Graph, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph
 from dreamlift.phrases import phrase
 from dreamlift.toybox import lists
 from dreamlift.toybox.captions import HELD_PAIRS, picture_graph, shape_graph, text_graph

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from dreamlift.grammar import Graph, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.meaning import BUILT
 from dreamlift.toybox.near import EVERY, FIRST, RELATED, Known, neighbours

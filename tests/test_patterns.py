@@ -11,7 +11,8 @@ from conftest import rng
 from toys import field, made
 
 from dreamlift.cameras import Cameras, orbit
-from dreamlift.grammar import Graph, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph
 from dreamlift.learn.pictures import compose
 from dreamlift.render.trace import trace
 from dreamlift.scene import Shot

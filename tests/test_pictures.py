@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dreamlift.grammar import Graph, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph
 from dreamlift.learn.pictures import Pictures, Pool
 from dreamlift.toybox.colours import NAMED
 from dreamlift.views import Views, direction

@@ -11,7 +11,8 @@ from test_clip import SMALL
 from test_exam import TEXTS, paper, perfect, sure
 from torch import Tensor, nn
 
-from dreamlift.grammar import Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Thing
 from dreamlift.learn.exam import Exam, asked, exam
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.reader import OTHER, Reader, embedded_reader, load_reader

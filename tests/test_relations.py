@@ -9,7 +9,8 @@ import torch
 from toys import apart, box_of, field, made, size, solids
 
 from dreamlift.errors import BadInput
-from dreamlift.grammar import Graph, Link, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.toybox.anchors import face, mouth
 from dreamlift.toybox.captions import picture_graph
 from dreamlift.toybox.compose import Built, build

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dreamlift.cameras import orbit
-from dreamlift.grammar import Graph, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Thing
 from dreamlift.learn.slots import (
     BESIDE,
     LINKS,

@@ -8,7 +8,8 @@ import torch
 from toys import field, grid, inside, made, size, solids
 
 from dreamlift.geometry.primitives import ball, box, cone, rod, torus
-from dreamlift.grammar import Graph, Link, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.toybox.compose import Built, build
 from dreamlift.toybox.drawable import drawable
 from dreamlift.toybox.extent import bounds, radius, support, surface

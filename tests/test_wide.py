@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 from learned import any_held
 
-from dreamlift.grammar import BUILT, Graph, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import BUILT, Graph, Thing
 from dreamlift.phrases import phrase
 from dreamlift.toybox import captions, wide
 from dreamlift.toybox.captions import DRAWN_RELATIONS, TAUGHT_NOUNS

@@ -6,7 +6,8 @@ import zlib
 
 import pytest
 
-from dreamlift.grammar import Graph, Link, Thing, late, owners, parse
+from dreamlift.grammar import late, owners, parse
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.phrases import colourless, phrase
 from dreamlift.priors.seen import plainly
 from dreamlift.toybox.captions import picture_graph, text_graph
@@ -148,6 +149,16 @@ SAID_OTHERWISE = {
     "gingerbread men": "a gingerbread man",
     "a red avocado chair": "a chair in the shape of a red avocado",
     "a golden car made of a pumpkin": "a car made of a golden pumpkin",
+    "a red cat in front of a tree": "a tree behind a red cat",
+    "a cat wearing a red hat in front of a tree": "a tree behind a cat wearing a red hat",
+    "a red cat in front of a tree on a ball": "a tree behind a red cat, on top of a ball",
+    "a cat in front of a tree, holding a red mug": "a tree behind a cat holding a red mug",
+    "a cube on a red ball in front of a cat holding a mug": (
+        "a cat holding a mug, behind a cube on top of a red ball"
+    ),
+    "an avocado chair in front of a stone house": (
+        "a stone house behind a chair in the shape of an avocado"
+    ),
 }
 
 
@@ -199,7 +210,13 @@ MISTAKES = {
     "a frog on a cube as a ball": "does not know the word 'as'",
     "a cube side": "'side' does not fit here",
     "a castle": "'castle' does not fit here: 'a castle'. There is: castle tower.",
-    "a cat in front of a tree": "Say what is behind what: 'a cat behind a dog'",
+    "a front of a cat": "Say what is behind what: 'a cat behind a dog'",
+    "in front of a cat": "noun is missing before 'in front of'",
+    "a cat in front of": "needs a noun at its end",
+    "a cat in front of a tree, house": "What is in front of what.*tree behind ... cat",
+    "a cat in front of a pig in front of a tree": "What is in front of what",
+    "a cat with a hat in front of a pig on a ball on a cube": "5 things",
+    "a cat on a mug in front of a ball, a cone": "What is in front of what",
     "a frog on a mug, orange": "Say it before its noun, as in 'an orange mug'",
     "a red frog, blue": "One thing is said to be red and blue",
     "two apples": "Say 'an apple', or name each one: 'an apple next to an apple'",

@@ -5,7 +5,7 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 from dreamlift.cameras import orbit
-from dreamlift.grammar import Graph, Thing
+from dreamlift.graph import Graph, Thing
 from dreamlift.scene import Shot
 from dreamlift.toybox.colours import NAMED
 from dreamlift.toybox.scenes import toy_scene

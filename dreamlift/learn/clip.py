@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dreamlift.grammar import Graph, Thing
+from dreamlift.graph import Graph, Thing
 from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.exam import WIDE_SHARES, Exam, any_graph, exam

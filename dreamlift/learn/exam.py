@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
-from dreamlift.grammar import BUILT, Graph, Thing
+from dreamlift.graph import BUILT, Graph, Thing
 from dreamlift.learn.pictures import Pool, compose
 from dreamlift.learn.rough import lumpy, rough
 from dreamlift.learn.slots import (

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dreamlift.cameras import Cameras
 from dreamlift.geometry.primitives import pack
-from dreamlift.grammar import BUILT, Graph
+from dreamlift.graph import BUILT, Graph
 from dreamlift.lights import Light, shade
 from dreamlift.phrases import colourless
 from dreamlift.priors.seen import Seen

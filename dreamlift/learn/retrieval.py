@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamlift.grammar import Graph, Link, Thing
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.phrases import phrase
 from dreamlift.prior import Reads
 from dreamlift.toybox.drawable import possible

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
-from dreamlift.grammar import BUILT, Graph, Thing
+from dreamlift.graph import BUILT, Graph, Thing
 from dreamlift.toybox.lists import read_as
 from dreamlift.words import COLOURS, FRONTED, NOUNS, WOVEN
 from dreamlift.words import SIZES as BUILDS

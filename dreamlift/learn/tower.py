@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dreamlift.grammar import Graph, owners
+from dreamlift.grammar import owners
+from dreamlift.graph import Graph
 from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
 from dreamlift.phrases import phrase
 from dreamlift.priors.text import TextTower, TowerShape, batch

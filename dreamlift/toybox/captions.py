@@ -6,7 +6,7 @@ Held-out compositions (`words.held`) are never drawn, whatever the colours, size
 import random
 from collections.abc import Mapping, Sequence
 
-from dreamlift.grammar import Graph, Link, Thing, clothed
+from dreamlift.graph import Graph, Link, Thing, clothed
 from dreamlift.toybox.meaning import shows_held
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS, held
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dreamlift.geometry.primitives import Solid
-from dreamlift.grammar import Graph
+from dreamlift.graph import Graph
 from dreamlift.toybox.around import behind, left, ride, right
 from dreamlift.toybox.bodies import draw
 from dreamlift.toybox.colours import Colour

@@ -27,7 +27,8 @@ from dreamlift.captures import (
 )
 from dreamlift.errors import BadInput
 from dreamlift.geometry.mesh import Surface
-from dreamlift.grammar import BUILT, Graph, Link, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import BUILT, Graph, Link, Thing
 from dreamlift.io.collection import FILES, OUTPUTS, PICTURES, Output, Picture, entries, fill
 from dreamlift.io.gltf import write_glb
 from dreamlift.io.ply import write_points

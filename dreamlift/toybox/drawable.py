@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 
 from dreamlift.errors import BadInput
-from dreamlift.grammar import BUILT, Graph, Link
+from dreamlift.graph import BUILT, Graph, Link
 from dreamlift.toybox.dress import sweater
 from dreamlift.toybox.imitate import imitation
 from dreamlift.toybox.meaning import meant

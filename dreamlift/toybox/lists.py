@@ -14,7 +14,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Literal, TypeAlias
 
-from dreamlift.grammar import Graph, Link, Thing, parse
+from dreamlift.grammar import parse
+from dreamlift.graph import Graph, Link, Thing
 from dreamlift.phrases import colourless, phrase
 from dreamlift.toybox.meaning import meant, shows_held
 from dreamlift.toybox.near import EVERY, Known, neighbours

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dreamlift.grammar import BUILT, Graph, Link
+from dreamlift.graph import BUILT, Graph, Link
 from dreamlift.toybox.roles import (
     BOARDS,
     HANDY,

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dreamlift.grammar import BUILT, Graph, Link, Thing
+from dreamlift.graph import BUILT, Graph, Link, Thing
 from dreamlift.toybox.captions import TAUGHT_NOUNS, TAUGHT_PATTERNS
 from dreamlift.toybox.drawable import possible
 from dreamlift.words import COLOURS, NOUNS, PATTERNS, SIZES, WOVEN

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
-from dreamlift.grammar import Graph
+from dreamlift.graph import Graph
 from dreamlift.toybox.colours import named
 from dreamlift.toybox.compose import Built
 from dreamlift.toybox.patterns import PATTERNS, Pattern

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from dreamlift.geometry.primitives import Solid, box, cylinder
-from dreamlift.grammar import BUILT, Graph
+from dreamlift.graph import BUILT, Graph
 from dreamlift.toybox.bodies import SIZES, STRETCH, WORN, Body, body_of, draw, stretched
 from dreamlift.toybox.colours import named, some
 from dreamlift.toybox.dress import DRESSED

@@ -6,7 +6,7 @@ from typing import final
 import torch
 
 from dreamlift.geometry.primitives import pack
-from dreamlift.grammar import Graph
+from dreamlift.graph import Graph
 from dreamlift.lights import shade
 from dreamlift.render.trace import Traced, trace
 from dreamlift.scene import Rendering, Scene, Shot

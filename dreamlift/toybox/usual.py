@@ -5,7 +5,7 @@ that is nearest to this word's, in CIE Lab, and within 30 of it (tests/test_usua
 toys are now of this colour and now of that, and grey ones, are not here.
 """
 
-from dreamlift.grammar import Thing
+from dreamlift.graph import Thing
 from dreamlift.words import WOVEN
 
 USUAL = {

@@ -7,7 +7,7 @@ Held-out compositions (`words.held`) are never drawn. Three scenes in ten are of
 import random
 from collections.abc import Sequence
 
-from dreamlift.grammar import BUILT, Graph, Link, Thing
+from dreamlift.graph import BUILT, Graph, Link, Thing
 from dreamlift.toybox import captions
 from dreamlift.toybox.captions import SOLIDS
 from dreamlift.toybox.drawable import possible
