@@ -1,14 +1,11 @@
 """The one loop over scenes: draw a shot, render, score, step, adapt, show, and keep it safe."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import torch
@@ -16,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.errors import BadInput
+from dreamlift.interrupts import interrupts
 from dreamlift.run import Run
 from dreamlift.scene import Aux, Rendering, Scene, Shot
 from dreamlift.step import Step
@@ -186,7 +184,7 @@ def fit(
         run.rewind(at.done)
     saved_at, stop = time.monotonic(), False
     with ExitStack() as stack:
-        interrupted = stack.enter_context(_interrupts())
+        interrupted = stack.enter_context(interrupts())
         for observer in observers:
             if isinstance(observer, AbstractContextManager):
                 stack.enter_context(observer)
@@ -311,26 +309,3 @@ def _advice(run: Run) -> str:
     else:
         known = "No checkpoint had been written yet."
     return f"{known} Lower the learning rate or the weight of that term."
-
-
-@contextmanager
-def _interrupts() -> Generator[Callable[[], bool], None, None]:
-    """Whether Ctrl-C was pressed inside; a second one raises at once.
-
-    Off the main thread, where signals cannot be caught, the answer is always no.
-    """
-    pressed = threading.Event()
-
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

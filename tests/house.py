@@ -14,8 +14,8 @@ from pathlib import Path
 LAYERS = tuple(
     set(names.split())
     for names in (
-        "errors step memory diffusion schedules grammar graph words untextured phrases geometry io "
-        "weights",
+        "errors step memory interrupts diffusion schedules grammar graph words untextured phrases "
+        "geometry io weights",
         "cameras lights",
         "scene prior views captures posed photographs render",
         "scenes priors guidance toybox run likeness metrics",

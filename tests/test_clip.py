@@ -159,6 +159,7 @@ def test_only_what_contradicts_is_false(other: str, graph: str, false: bool) -> 
     [
         "a red cube on top of a blue ball, front view", "a mug",
         "an untextured chair next to a cone", "a rainbow frog wearing a small hat",
+        "a peacock with a crown",
     ],
 )  # fmt: skip
 def test_negatives_are_false_near_and_of_trained_compositions(text: str) -> None:

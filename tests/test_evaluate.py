@@ -17,7 +17,7 @@ from dreamlift.grammar import parse
 from dreamlift.io.gltf import write_glb
 from dreamlift.learn import judge as learned
 from dreamlift.likeness import psnr
-from dreamlift.prior import Aligner
+from dreamlift.prior import Aligner, Prior
 from dreamlift.priors.oracle import Oracle
 from dreamlift.priors.seen import EVERYTHING, seen
 from dreamlift.scene import Shot
@@ -232,6 +232,19 @@ def test_a_judge_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert judging.judge_of(["a frog"]).seen == seen(judging.WEIGHTS)
     with pytest.raises(BadInput, match="with `dreamlift train judge-whole`"):
         judging.judge_of(["a corgi"])
+
+
+def test_a_prior_that_makes_no_pictures_of_a_sentence_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses(prior: Prior, text: str) -> Tensor:
+        raise BadInput("This prior is told what the scene shows, and here is none.")
+
+    monkeypatch.setattr(truths, "samples", refuses)
+    oracle = Oracle(toy_scene(parse(TOWER), seed=0).render)
+    found = truths.beside(TOWER, Witness(TOWER), oracle)
+    assert found.prior is None and found.truth.color.share > 0.9
+    assert "left out. This prior is told what the scene shows" in caplog.text
 
 
 # -- reports --------------------------------------------------------------------------------------

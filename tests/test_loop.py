@@ -3,13 +3,14 @@
 import json
 import math
 import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training
 
 
 def network() -> nn.Module:
@@ -61,6 +62,43 @@ def test_a_resumed_training_is_bit_for_bit_one_that_never_stopped(tmp_path: Path
     assert rest.step == whole.step == 12
     for a, b in zip(state(rest), state(whole), strict=True):
         assert torch.equal(a, b)
+
+
+def test_an_interrupt_in_the_middle_of_a_step_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the checkpoint would hold some matrices after the step, and others before it."""
+    from dreamlift.learn import muon
+
+    def begun(folder: Path) -> Training:
+        torch.manual_seed(9)
+        net = nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+        return Training(net, folder, 8, lr=0.05, warmup=3, muon=2)
+
+    whole = begun(tmp_path / "whole")
+    whole.run(Noisy(whole))
+    matrices, orthogonal = len(list(muon.matrices(whole.network))), muon.orthogonal
+    assert matrices > 1
+    calls, presses = 0, (0,)
+
+    def pressed(x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls in presses:
+            os.kill(os.getpid(), signal.SIGINT)
+        return orthogonal(x)
+
+    monkeypatch.setattr(muon, "orthogonal", pressed)
+    for name, presses, left in (("once", (matrices * 2 + 2,), 5), ("twice", (3, 4), 0)):  # noqa: B007
+        calls = 0
+        part = begun(tmp_path / name)
+        with pytest.raises(KeyboardInterrupt):
+            part.run(Noisy(part))
+        rest = begun(tmp_path / name)
+        assert rest.step == left, "of half a step nothing is saved"
+        rest.run(Noisy(rest))
+        for a, b in zip(state(rest), state(whole), strict=True):
+            assert torch.equal(a, b)
 
 
 def test_the_average_follows_its_formula(tmp_path: Path) -> None:
@@ -202,8 +240,3 @@ def test_a_gradient_that_is_not_finite_stops_it_before_it_is_followed(tmp_path: 
 def test_no_steps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one step, not 0"):
         training(tmp_path, steps=0)
-
-
-def test_half_precision_is_used_where_it_is_native() -> None:
-    assert native_dtype(torch.device("cuda")) == torch.bfloat16
-    assert native_dtype(torch.device("cpu")) in (torch.bfloat16, torch.float32)

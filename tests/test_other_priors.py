@@ -80,6 +80,8 @@ def test_models_that_are_told_what_a_scene_shows_run_a_recipe(
     for i, prior in enumerate(("depth", "sd+sd15_normalbae")):
         assert main(["generate", "a frog", "--prior", prior, "--out", f"run{i}", *few]) == 0
     prior = source_of("sd+sd15_normalbae", "cpu")
+    (here / "sd15_normalbae" / ".cache" / "huggingface").mkdir(parents=True)
+    assert source_of("sd+sd15_normalbae", "cpu").sha256 == prior.sha256, "as a download leaves it"
     tiny_pipelines.edit(here / "sd15_normalbae" / "config.json", control="depth")
     assert source_of("sd+sd15_normalbae", "cpu").sha256 != prior.sha256
     capsys.readouterr()

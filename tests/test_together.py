@@ -58,6 +58,22 @@ def test_as_one_that_sees_all_their_pictures(tmp_path: Path, count: int) -> None
     assert len(lines) == 1, "only the first writes"
 
 
+class Stillborn:
+    """What a process cannot even unpickle: it is killed as it begins."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (3,)
+
+    def __call__(self, *, together: Together) -> None: ...
+
+
+@pytest.mark.seconds
+def test_where_one_dies_as_it_begins_the_first_says_so_at_once() -> None:
+    with pytest.raises(Parted, match="ended as it began, and nothing was done"):
+        with beside(2, Stillborn()):
+            raise AssertionError("it began alone")
+
+
 @pytest.mark.seconds
 def test_where_one_dies_the_training_is_saved_and_says_so(tmp_path: Path) -> None:
     shared = partial(learn, tmp_path, dies=4)

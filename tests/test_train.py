@@ -1,6 +1,8 @@
 """Trainings by name: the right one is called, in a folder of its own."""
 
+import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,9 +153,32 @@ def test_what_cannot_be_begun_with_or_shared_is_refused(tmp_path: Path, called: 
     another = save({"conv_in.weight": torch.zeros(4, 4, 3, 3)})
     for place in ("unet/diffusion_pytorch_model", "tower/model"):
         (tmp_path / "other" / f"{place}.safetensors").write_bytes(another)
-    with pytest.raises(BadInput, match="is of another network"):
+    with pytest.raises(BadInput, match="config.json is not there"):
+        train("whole", out, seed=0, further=Further(tmp_path / "other"))
+    (tmp_path / "other" / "tower" / "config.json").write_text("{}")
+    with pytest.raises(BadInput, match="has another network or tower than is trained here"):
         train("whole", out, seed=0, further=Further(tmp_path / "other"))
     assert not called and not out.exists()
+
+
+@pytest.mark.weights
+def test_damaged_weights_are_refused(tmp_path: Path, called: list[Any]) -> None:
+    begin, out = tmp_path / "begin", tmp_path / "out"
+    shutil.copytree(WHOLE, begin, ignore=shutil.ignore_patterns("*.png"))
+    network, tower = begin / "unet/diffusion_pytorch_model.safetensors", begin / "tower/config.json"
+    whole, words = network.read_bytes(), json.loads(tower.read_text())
+    for shape in (words | {"width": 128}, words | {"height": 3}):
+        tower.write_text(json.dumps(shape))
+        with pytest.raises(BadInput, match="or a damaged one"):
+            train("whole", out, seed=0, further=Further(begin))
+    tower.write_text(json.dumps(words))
+    network.write_bytes(whole[:5000])
+    with pytest.raises(BadInput, match="or a damaged one"):
+        train("whole", out, seed=0, further=Further(begin))
+    assert not called and not out.exists()
+    network.write_bytes(whole)
+    train("whole", out, seed=0, further=Further(begin))
+    assert called
 
 
 def test_without_a_tower_nothing_is_started(

@@ -2,6 +2,7 @@
 for an object that is wrong on purpose. A figure alone says as much about the judge as about a run.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamlift.cameras import Cameras
+from dreamlift.errors import BadInput
 from dreamlift.evaluate import look
 from dreamlift.evaluate.judging import (
     Judge,
@@ -39,6 +41,9 @@ from dreamlift.untextured import untextured
 
 SCALE, STEPS = 5.0, 16
 """Guidance and DDIM steps of the prior's own pictures."""
+
+
+log = logging.getLogger("dreamlift")
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,16 @@ def beside(prompt: str, judge: Judge, prior: Prior | None) -> Beside:
     if has_front(prompt):
         scene = through_a_file(two_faced(parts))
         planted = janus(look.pictures(scene, textureless=False), judge)
-    own = None
-    if prior is not None:
-        marks = [
-            marked(samples(prior, text), captions(prompt, judge.seen, textureless=blank), judge)
-            for text, blank in ((prompt, False), (untextured(prompt), True))
-        ]
-        own = (marks[0], marks[1])
-    return Beside(truth, planted, own)
+    return Beside(truth, planted, None if prior is None else own(prompt, judge, prior))
+
+
+def own(prompt: str, judge: Judge, prior: Prior) -> tuple[Mark, Mark] | None:
+    """Of the prior's own pictures; None where it makes none of a sentence alone."""
+    try:
+        pictures = samples(prior, prompt), samples(prior, untextured(prompt))
+    except BadInput as error:
+        log.warning("The prior's own pictures are left out. %s", error)
+        return None
+    near = (captions(prompt, judge.seen, textureless=blank) for blank in (False, True))
+    color, geometry = (marked(*asked, judge) for asked in zip(pictures, near, strict=True))
+    return color, geometry

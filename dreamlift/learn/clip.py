@@ -23,11 +23,12 @@ from dreamlift.graph import Graph, Thing
 from dreamlift.learn.ahead import Ahead
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.exam import WIDE_SHARES, Exam, any_graph, exam
-from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.reader import Reader
 from dreamlift.phrases import colourless, fitting, phrase
 from dreamlift.priors.clip import Clip, ClipShape
+from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.seen import EVERYTHING
 from dreamlift.priors.text import load_tower
 from dreamlift.toybox.lists import read_as
@@ -35,7 +36,7 @@ from dreamlift.toybox.meaning import shows_held
 from dreamlift.toybox.near import neighbours
 from dreamlift.toybox.wide import wide_graph
 from dreamlift.views import Views, direction
-from dreamlift.words import CONTEXT, VIEWS, held, split
+from dreamlift.words import CONTEXT, VIEWS, split
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,7 @@ def negatives(graph: Graph, view: str, n: int, rng: random.Random) -> list[Graph
         other = next(near)
         other = Graph(other.things, other.links, graph.view)
         other = colourless(other) if graph.untextured else other
-        pairs = ((other.things[k.subject].noun, other.things[k.object].noun) for k in other.links)
-        if excludes(other, graph) and not any(held(a, b) for a, b in pairs) and readable(other):
+        if excludes(other, graph) and not shows_held(other) and readable(other):
             out.append(other)
     return out
 
@@ -210,7 +210,7 @@ def train(folder: Path, tower: Path, recipe: Recipe | None = None, *, stop: Stop
         return marked, *contrast(images, captions, false, clip.sharpness)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        marked, value, right = score(ahead(step), native_dtype(device))
+        marked, value, right = score(ahead(step), best_dtype(device))
         return marked + value, {"contrast": float(value.detach()), "right": float(right)}
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -27,11 +27,11 @@ from dreamlift.grammar import owners
 from dreamlift.learn.binding import PROMPTS, binding
 from dreamlift.learn.convolution import hasten
 from dreamlift.learn.grounding import Attend, attend, grounding
-from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training
 from dreamlift.learn.pictures import FIRST_WORLD, Pictures, Pool
 from dreamlift.learn.together import ALONE, Together
 from dreamlift.phrases import fitting
-from dreamlift.priors.pixel import CAMERA_NUMBERS, camera_numbers
+from dreamlift.priors.pixel import CAMERA_NUMBERS, best_dtype, camera_numbers
 from dreamlift.priors.seen import EVERYTHING, Seen
 from dreamlift.priors.text import TextTower, load_tower
 from dreamlift.toybox.captions import coloured, shape_graph
@@ -156,7 +156,7 @@ class Teacher:
         self.network, self.tower, self.pool, self.recipe = network, tower, pool, recipe
         self.maps, self.schedule = maps, Cosine()
         self.device = pool.device
-        self.dtype = native_dtype(pool.device)
+        self.dtype = best_dtype(pool.device)
 
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
         recipe = self.recipe
@@ -208,7 +208,7 @@ def sample(
 ) -> Float[Tensor, "b h w 3"]:
     """DDIM pictures of prompts at guidance `scale`; z has `side` x `side` places."""
     schedule, device = Cosine(), next(network.parameters()).device
-    dtype = native_dtype(device)
+    dtype = best_dtype(device)
     words, mask = tower.encode([*prompts, *[""] * len(prompts)])
     camera = torch.zeros(2 * len(prompts), CAMERA_NUMBERS, device=device)
     if cameras is not None:
@@ -253,13 +253,19 @@ WIDE_SHEET = (
 """The same of the whole toybox."""
 
 
-def fits(weights: Path) -> bool:
-    """Whether a file holds weights of this network."""
+def fits(folder: Path) -> bool:
+    """Whether a folder holds weights of this network, and a tower that tells it."""
     with torch.device("meta"):
-        own = cast(nn.Module, make_unet()).state_dict()
-    with safe_open(weights, "pt") as file:
-        held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
-    return held == {name: tuple(value.shape) for name, value in own.items()}
+        unet = make_unet()
+    own = cast(nn.Module, unet).state_dict()
+    try:
+        with safe_open(folder / "unet" / "diffusion_pytorch_model.safetensors", "pt") as file:
+            held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        width = load_tower(folder / "tower").shape.width
+    except (OSError, SafetensorError, ValueError, TypeError, RuntimeError):
+        return False
+    told = width == unet.config["cross_attention_dim"]
+    return told and held == {name: tuple(value.shape) for name, value in own.items()}
 
 
 def pooled(recipe: Recipe, first: int, device: torch.device) -> Pool:

@@ -33,11 +33,12 @@ from dreamlift.learn.exam import (
     exam,
     marks,
 )
-from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training
 from dreamlift.learn.pictures import Pool
 from dreamlift.learn.rough import Elsewhere
 from dreamlift.learn.slots import BESIDE, BINS, BUILDS, LINKS, PAINTS, ROLES, WEAVES, indicator
 from dreamlift.priors.eyes import Eye, Residual, sized
+from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.seen import EVERYTHING, seen
 from dreamlift.words import NOUNS
 
@@ -228,7 +229,7 @@ def train(folder: Path, recipe: Recipe | None = None, *, stop: Stop = LAST) -> N
 
     seen = pool(recipe.pool, recipe.seed, training.step)
     unseen = exam(pool(recipe.per_step * 16, recipe.seed + 1, 0), 256, recipe.seed + 1, 0)
-    dtype = native_dtype(device)
+    dtype = best_dtype(device)
 
     def made(step: int) -> Exam:
         seen.bring(step)

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dreamlift import memory
+from dreamlift.interrupts import interrupts
 from dreamlift.learn.muon import matrices, take
 from dreamlift.learn.together import ALONE, Together
 
@@ -60,6 +61,8 @@ class Training:
     """Seconds between checkpoints."""
     log_every: int = 50
     step: int = field(default=0, init=False)
+    halfway: bool = field(default=False, init=False)
+    """Whether a step is being taken: nothing to save."""
 
     def __post_init__(self) -> None:
         memory.keep()
@@ -108,6 +111,7 @@ class Training:
         parameters = [p for _, p in self._trained()]
         self.together.mean([p.grad for p in parameters if p.grad is not None])
         self._refuse("gradient", float(nn.utils.clip_grad_norm_(parameters, self.clip)))
+        self.halfway = True
         if self.muon is not None and self.step >= self.muon:
             take(matrices(self.network), self.optimizer, self.rate(), self.weight_decay)
         self.optimizer.step()
@@ -117,6 +121,7 @@ class Training:
                 list(self.average.values()), [p.detach().float() for p in parameters], 1 - decay
             )
         self.step += 1
+        self.halfway = False
         return value
 
     def _refuse(self, what: str, value: float) -> None:
@@ -134,10 +139,21 @@ class Training:
     ) -> None:
         """Train to the last step, to where it is to stop, or Ctrl-C; saves when it stops.
 
+        Ctrl-C is heard when a step is done; a second one at once, and half a step is not saved.
         Where another process is the first, train for as long as it does, and write nothing.
         """
         while self.together.rank > 0:
             self.update(loss(self.step)[0])
+        with interrupts() as interrupted:
+            self._lead(loss, watch, watch_every, interrupted)
+
+    def _lead(
+        self,
+        loss: Callable[[int], tuple[Tensor, dict[str, float]]],
+        watch: Callable[[int], dict[str, float]] | None,
+        watch_every: int,
+        interrupted: Callable[[], bool],
+    ) -> None:
         start = saved = time.monotonic()
         last = min(self.steps, math.ceil(self.stop.share * self.steps))
         sums: dict[str, float] = {}
@@ -163,8 +179,11 @@ class Training:
                     saved = now
                 if self.stop.minutes is not None and now - start > 60 * self.stop.minutes:
                     break
+                if interrupted():
+                    raise KeyboardInterrupt
         finally:
-            self.save()
+            if not self.halfway:
+                self.save()
 
     def _progress(self, seconds: float, done: int, means: dict[str, float]) -> None:
         rate = done / max(seconds, 1e-9)
@@ -224,13 +243,3 @@ class Training:
         self.optimizer.load_state_dict(loaded)
         torch.set_rng_state(state["torch_rng"])
         self.step = int(moments[0]["step"]) if moments[0] else 0
-
-
-def native_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16
-    fast = torch.backends.cpu.get_cpu_capability() == "AVX512" and (
-        torch.ops.mkldnn._is_mkldnn_bf16_supported()  # pyright: ignore
-    )
-    return torch.bfloat16 if fast else torch.float32

@@ -5,10 +5,12 @@ it, step for step, with the same weights, and write nothing.
 """
 
 import os
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from signal import SIG_IGN, SIGINT, signal
 from typing import Protocol, runtime_checkable
 
@@ -85,6 +87,7 @@ def beside(count: int, follow: Training) -> Generator[Together]:
         torch.set_num_threads(each)
         for other in others:
             other.start()
+        _gather(store, others)
         dist.init_process_group("gloo", store=store, rank=0, world_size=count, timeout=_PATIENCE)
         yield Together(0, count)
     finally:
@@ -101,6 +104,18 @@ def beside(count: int, follow: Training) -> Generator[Together]:
             os.environ["OMP_NUM_THREADS"] = said
 
 
+def _gather(store: dist.TCPStore, others: Sequence[BaseProcess]) -> None:  # pyright: ignore[reportPrivateImportUsage]
+    """Wait until all others are here. Raises Parted where one ends before."""
+    for rank, other in enumerate(others, 1):
+        while not store.check([str(rank)]):
+            if not other.is_alive():
+                raise Parted(
+                    "Another process of this training ended as it began, and nothing was done; "
+                    "what it said is above. Fewer --processes need less memory."
+                )
+            time.sleep(0.05)
+
+
 _PATIENCE = timedelta(hours=1)
 """For another's step: the first looks at its samples meanwhile, a laptop may sleep."""
 
@@ -110,6 +125,7 @@ def _follow(place: Together, port: int, threads: int, follow: Training) -> None:
     signal(SIGINT, SIG_IGN)  # the first is told, and ends them
     torch.set_num_threads(threads)
     store = dist.TCPStore("127.0.0.1", port, place.count, is_master=False)  # pyright: ignore[reportPrivateImportUsage]
+    store.set(str(place.rank), "here")
     dist.init_process_group(
         "gloo", store=store, rank=place.rank, world_size=place.count, timeout=_PATIENCE
     )

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from dreamlift.grammar import owners
 from dreamlift.graph import Graph
-from dreamlift.learn.loop import LAST, Stop, Training, native_dtype
+from dreamlift.learn.loop import LAST, Stop, Training
 from dreamlift.phrases import phrase
+from dreamlift.priors.pixel import best_dtype
 from dreamlift.priors.text import TextTower, TowerShape, batch
 from dreamlift.toybox.captions import picture_graph, text_graph
 from dreamlift.words import COLOURS, CONTEXT, NOUNS, PATTERNS, RELATIONS, SIZES, VIEWS, split
@@ -110,7 +111,7 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reader = Reader(TowerShape()).to(device)
     training = Training(reader, folder, steps, lr=1e-3, warmup=200, ema=0.995, stop=stop)
-    dtype = native_dtype(device)
+    dtype = best_dtype(device)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         data = sentences(size, random.Random(f"tower {seed} {step}"))

@@ -142,7 +142,8 @@ def _refuse(name: str, further: Further) -> None:
         raise BadInput("One process keeps a GPU busy. Leave --processes away.")
     if further.begin is None:
         return
-    for path in (_weights(further.begin), further.begin / "tower" / "model.safetensors"):
+    tower = further.begin / "tower"
+    for path in (_weights(further.begin), tower / "model.safetensors", tower / "config.json"):
         if not path.is_file():
             raise BadInput(
                 f"{path} is not there. --begin takes a folder that a prior's training left, such "
@@ -150,10 +151,10 @@ def _refuse(name: str, further: Further) -> None:
             )
     from dreamlift.learn.denoiser import fits
 
-    if not fits(_weights(further.begin)):
+    if not fits(further.begin):
         raise BadInput(
-            f"{_weights(further.begin)} is of another network than is trained here. Begin with "
-            f"what a prior's training left, or with {SHIPPED_TOWER.parents[1]}/whole."
+            f"{further.begin} has another network or tower than is trained here, or a damaged one. "
+            f"Begin with what a prior's training left, or with {SHIPPED_TOWER.parents[1]}/whole."
         )
 
 

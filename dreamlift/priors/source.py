@@ -326,7 +326,7 @@ def hashed(folder: Path, patterns: Sequence[str], files: Sequence[Path] = ()) ->
             digest.update(block)
     for file in files:
         for part in sorted(file.iterdir()) if file.is_dir() else [file]:
-            for block in _pieces(part):
+            for block in _pieces(part) if part.is_file() else ():  # a download leaves a .cache/
                 digest.update(block)
     return digest.hexdigest()[:16]
 
