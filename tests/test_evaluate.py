@@ -355,27 +355,27 @@ def test_seeds_of_one_prompt_make_an_interval_no_narrower():
     assert (alone.objects, four.objects) == (10, 40)
 
 
-def test_figures_are_means_over_objects_by_group():
+def test_figures_are_means_over_prompts_by_group():
     runs = [entry("a", "single", 1.0, 0.5, 1.0), entry("a", "single", 0.5, 0.5, 1.0),
             entry("b", "held-out pair", 0.0, 0.25, 0.8)]  # fmt: skip
     rows = {(row.kind, row.group): row.figures for row in figures.rows(runs)}
     assert set(rows) == {(k, g) for k in ("color", "geometry")
                          for g in ("all", "single", "held-out pair")}  # fmt: skip
     everything = rows["color", "all"]
-    assert (everything["runs"].value, everything["runs"].objects) == (0.5, 3)
+    assert (everything["runs"].value, everything["runs"].objects) == (0.375, 3)
     assert (everything["true"].value, everything["true"].objects) == (pytest.approx(0.9), 2)
     assert "prior" not in everything
     assert everything["chance"].high == pytest.approx(1 / 256)
     assert rows["color", "single"]["runs"].value == 0.75
     low, high = everything["runs"].low, everything["runs"].high
-    assert low < 0.5 < high
+    assert low < 0.375 < high
     for run, share in zip(runs, (0.25, None, 0.75), strict=True):
         run["beside"]["prior"] = None if share is None else {"color": share}
     assert figures.values(runs, "color", "prior") == [0.25, 0.75], "none is no figure"
     runs[1]["beside"]["prior"] = {"color": 0.5}
     assert figures.values(runs, "color", "prior") == [0.25, 0.5, 0.75], "another prior's"
     text = figures.table(runs)
-    assert "| color | all | 3 | 50 % (" in text
+    assert "| color | all | 3 | 38 % (" in text
     assert "0.4 %" in text
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import rng
 
+from dreamlift.evaluate.figures import figure
 from dreamlift.metrics import (
     bootstrap,
     interval,
@@ -140,3 +141,12 @@ def test_of_one_distribution_the_kernel_distance_is_nought_on_average():
 def test_one_feature_has_no_distance():
     with pytest.raises(ValueError, match="not 1 and 3"):
         kernel_distance(torch.zeros(1, 2), torch.zeros(3, 2))
+
+
+def test_more_seeds_of_one_prompt_count_no_more_and_a_figure_is_within_its_interval() -> None:
+    failed, rest = [0.0] * 20, [1.0] * 9
+    found = figure(failed + rest, ["failed"] * 20 + [str(i) for i in range(9)])
+    assert found is not None and found.value == pytest.approx(0.9) and found.objects == 29
+    assert found.low <= found.value <= found.high
+    even = figure([0.0, 0.5, 1.0, 1.0], ["a", "a", "b", "b"])
+    assert even is not None and even.value == pytest.approx(2.5 / 4), "as many of each: of objects"

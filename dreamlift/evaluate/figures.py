@@ -23,7 +23,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A mean over objects, and the 95 % interval that their number allows."""
+    """A mean over prompts, and the 95 % interval that their number allows."""
 
     value: float
     low: float
@@ -37,21 +37,23 @@ class Figure:
 def figure(values: Sequence[float], of: Sequence[str] | None = None) -> Figure | None:
     """The figure of one share for each object; None where there is no object.
 
-    `of`: the prompt of each. Objects of one prompt are alike, so that the interval is over the
-    prompts' means: seeds make it no narrower than prompts allow.
+    `of`: the prompt of each. Objects of one prompt are alike, so that value and interval are of the
+    prompts' means: more seeds of one prompt make it count no more, and the interval no narrower.
     """
     if not values:
         return None
     by: dict[str, list[float]] = {}
     for prompt, value in zip(of or map(str, range(len(values))), values, strict=True):
         by.setdefault(prompt, []).append(value)
-    low, high = interval([sum(shares) / len(shares) for shares in by.values()])
-    return Figure(sum(values) / len(values), low, high, len(values))
+    means = [sum(shares) / len(shares) for shares in by.values()]
+    low, high = interval(means)
+    return Figure(sum(means) / len(means), low, high, len(values))
 
 
 def mean(entries: Sequence[Entry], kind: str) -> float | None:
-    """The mean of one kind of score over the runs that have it."""
-    found = figure(values(entries, kind, "runs"))
+    """The mean of one kind of score over the prompts of the runs that have it."""
+    of = [entry["prompt"] for entry in entries if entry[kind] is not None]
+    found = figure(values(entries, kind, "runs"), of)
     return None if found is None else found.value
 
 
