@@ -66,8 +66,8 @@ def readable(prompt: str, what: str, flag: str, *, world: bool) -> None:
     """Raise BadInput where CLIP cannot choose among `what`, that a flag asks for."""
     if not world:
         raise BadInput(
-            f"{what} are chosen by the embedded CLIP, which knows the embedded world alone. Leave "
-            f"{flag} out with this prior, or look at several --seed."
+            f"{flag} goes by the embedded CLIP, which knows the embedded world alone. Leave it out "
+            "with this prior, or look at several --seed."
         )
     try:
         seen(WEIGHTS / "clip").refuse(prompt, "CLIP")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dreamlift.geometry.mesh import Material
 from dreamlift.io.gltf_document import Document
+from dreamlift.io.gltf_glossiness import mirrored
 from dreamlift.io.images import decode
 
 REPEAT, CLAMP, MIRROR = 10497, 33071, 33648
@@ -40,7 +41,7 @@ class Paints:
         self.file = file
         self._paints: dict[int, Paint] = {}
         self._images: dict[int, Tensor] = {}
-        self._pictures: dict[tuple[int, str, float, bool], Tensor] = {}
+        self._pictures: dict[tuple[int, str, bool], Tensor] = {}
         self._wider: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
 
     def of(self, primitive: Mapping[str, Any]) -> Paint:
@@ -54,11 +55,14 @@ class Paints:
         return self._paints[index]
 
     def _paint(self, whole: Mapping[str, Any]) -> Paint:
-        mirror, shine = _mirror(whole)
-        factor = _floats(mirror.get("baseColorFactor", [1, 1, 1, 1]))[:3]
+        mirror, old = whole.get("pbrMetallicRoughness", {}), None
         infos = [mirror.get("baseColorTexture"), mirror.get("metallicRoughnessTexture")]
+        if not mirror:
+            old = whole.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness")
+        if old is not None:
+            infos = [old.get("diffuseTexture"), old.get("specularGlossinessTexture")]
         infos.append(whole.get("normalTexture"))
-        kinds = ("color", "gloss" if shine is None else "shine", "bumps")
+        kinds = ("color", "gloss" if old is None else "whole", "bumps")
         place: tuple[int, Mapping[str, Any]] | None = None
         maps: list[Tensor | None] = []
         wraps: list[tuple[int, int]] = []
@@ -72,13 +76,33 @@ class Paints:
             own = transform.get("texCoord", info.get("texCoord", 0)), transform
             place = place or own  # as the first map says; those that do not agree are left out
             blocks = sampler.get("magFilter") == NEAREST
-            maps.append(self._picture(image, kind, shine or 0.0, blocks) if own == place else None)
+            maps.append(self._picture(image, kind, blocks) if own == place else None)
+        if old is not None:
+            return self._old(old, place, wraps, maps)
+        factor = _floats(mirror.get("baseColorFactor", [1, 1, 1, 1]))[:3]
         roughness = float(mirror.get("roughnessFactor", 1)) if whole else 1.0
         metallic = float(mirror.get("metallicFactor", 1)) if whole else 0.0
         if len(factor) < 3 or not all(map(math.isfinite, (*factor.tolist(), roughness, metallic))):
             raise self.file.invalid("a material's factors are not numbers")
         roughness, metallic = (min(max(x, 0.0), 1.0) for x in (roughness, metallic))
         return Paint(factor.clamp(0, 1), roughness, metallic, place, tuple(wraps), tuple(maps))
+
+    def _old(
+        self,
+        old: Mapping[str, Any],
+        place: tuple[int, Mapping[str, Any]] | None,
+        wraps: list[tuple[int, int]],
+        maps: list[Tensor | None],
+    ) -> Paint:
+        """A material by its diffuse colour and its mirror's; their pictures lie alike from here."""
+        try:
+            found = mirrored(old, maps[0], maps[1])
+        except ValueError as error:
+            raise self.file.invalid(str(error)) from error
+        first = wraps[0] if maps[0] is not None else wraps[1]
+        here = (found.texture, found.gloss, maps[2])
+        wraps = [first, first, wraps[2]]
+        return Paint(found.factor, found.roughness, found.metallic, place, tuple(wraps), here)
 
     def _source(self, index: Any) -> tuple[int | None, Mapping[str, Any]]:
         """Which image a texture shows (None: it says none), and how: its sampler."""
@@ -95,20 +119,17 @@ class Paints:
         sampler = self.file.entry("samplers", texture["sampler"]) if "sampler" in texture else {}
         return source, sampler
 
-    def _picture(self, image: int, kind: str, shine: float, blocks: bool) -> Float[Tensor, "h w c"]:
-        """What a map takes of an image: colours or bumps, glTF's green and blue, or roughness by
-        glossiness, which is `shine` times alpha. `blocks`: whether its texels have sharp edges."""
-        if (image, kind, shine, blocks) not in self._pictures:
+    def _picture(self, image: int, kind: str, blocks: bool) -> Float[Tensor, "h w c"]:
+        """What a map takes of an image: colours or bumps, glTF's green and blue, or all of it.
+        `blocks`: whether its texels have sharp edges."""
+        if (image, kind, blocks) not in self._pictures:
             texels = self._image(image)
             if blocks:
                 larger = max(1, SHARP // max(texels.shape[:2]))
                 texels = texels.repeat_interleave(larger, 0).repeat_interleave(larger, 1)
-            made = texels[..., 1:3] if kind == "gloss" else texels[..., :3]
-            if kind == "shine":
-                alpha = texels[..., 3:] if texels.shape[-1] == 4 else torch.ones_like(made[..., :1])
-                made = torch.cat([1 - shine * alpha, torch.ones_like(alpha)], -1).clamp(0, 1)
-            self._pictures[image, kind, shine, blocks] = made
-        return self._pictures[image, kind, shine, blocks]
+            takes = {"gloss": slice(1, 3), "whole": slice(None)}.get(kind, slice(3))
+            self._pictures[image, kind, blocks] = texels[..., takes]
+        return self._pictures[image, kind, blocks]
 
     def _image(self, index: int) -> Float[Tensor, "h w c"]:
         image = self.file.entry("images", index)
@@ -189,24 +210,6 @@ class Paints:
             # The picture is kept beside it, so that its id stays its own.
             self._wider[key] = picture, picture.index_select(axis, at)
         return self._wider[key][1]
-
-
-def _mirror(whole: Mapping[str, Any]) -> tuple[Mapping[str, Any], float | None]:
-    """A material's pbrMetallicRoughness, or what is nearest to its specular and glossiness where
-    it has these alone, then with the glossiness of its map, if it has one."""
-    mirror = whole.get("pbrMetallicRoughness", {})
-    old = whole.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness")
-    if mirror or old is None:
-        return mirror, None
-    glossiness, mapped = float(old.get("glossinessFactor", 1)), "specularGlossinessTexture" in old
-    found = {
-        "baseColorFactor": old.get("diffuseFactor", [1, 1, 1, 1]),
-        "baseColorTexture": old.get("diffuseTexture"),
-        "metallicRoughnessTexture": old.get("specularGlossinessTexture"),
-        "roughnessFactor": 1.0 if mapped else 1 - glossiness,
-        "metallicFactor": 0.0,
-    }
-    return found, glossiness if mapped else None
 
 
 def _floats(values: list[float]) -> Float[Tensor, " n"]:
