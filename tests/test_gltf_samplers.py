@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_gltf_read import CORNERS, FACES, Draft, picture
+from gltf_drafts import CORNERS, FACES, Draft, picture
 from torch import Tensor
 
 from dreamlift.errors import BadInput
